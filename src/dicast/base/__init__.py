@@ -1,0 +1,1 @@
+"""Ids, the canonical codec, signatures, limits, errors: what everything else stands on (pure)."""

@@ -1,0 +1,79 @@
+"""BIP-340 Schnorr signatures over secp256k1: the identity of a node is its x-only public key."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from coincurve import PrivateKey, PublicKeyXOnly
+
+from dicast.base.errors import LocalProtocolError
+from dicast.base.hashing import tagged, u32
+from dicast.base.types import NodeId
+
+_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_NO_AUX = bytes(32)
+_NODE_ID = re.compile("[0-9a-f]{64}")
+_SIGNATURE = re.compile("[0-9a-f]{128}")
+_PARSED_KEYS_MAX = 2048
+"""Twice the peers a node keeps: lifting an x-coordinate to a point takes a tenth of a verification."""
+
+
+class KeyPair:
+    """A secret scalar and its public key. Signing is deterministic: the same digest gives the same bytes."""
+
+    __slots__ = ("_private", "node_id")
+
+    node_id: NodeId
+
+    def __init__(self, secret: bytes) -> None:
+        if not is_secret(secret):
+            raise LocalProtocolError("bad_secret", "A secret key is 32 bytes, from 1 to the curve's order.")
+        self._private = PrivateKey(secret)
+        self.node_id = NodeId(self._private.public_key_xonly.format().hex())
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> KeyPair:
+        """A key from any bytes: the first valid scalar of `tagged("dicast/key/1", seed, u32(0, 1, …))`."""
+        counter = 0
+        while not is_secret(secret := tagged("dicast/key/1", seed, u32(counter))):
+            counter += 1
+        return cls(secret)
+
+    @property
+    def secret(self) -> bytes:
+        """The 32 secret bytes."""
+        return self._private.secret
+
+    def sign(self, digest: bytes) -> str:
+        """The BIP-340 signature of 32 bytes, with 32 zero bytes of auxiliary randomness: 128 hex digits."""
+        return self._private.sign_schnorr(digest, _NO_AUX).hex()
+
+    def __repr__(self) -> str:
+        return f"KeyPair({self.node_id})"
+
+
+def is_secret(secret: bytes) -> bool:
+    """Whether these bytes are a valid secret key."""
+    return len(secret) == 32 and 0 < int.from_bytes(secret, "big") < _ORDER
+
+
+def is_node_id(text: str) -> bool:
+    """Whether `text` is 64 lower-case hex digits (not whether a point has this x-coordinate)."""
+    return _NODE_ID.fullmatch(text) is not None
+
+
+def verify(node_id: str, digest: bytes, signature: str) -> bool:
+    """Whether `signature` is `node_id`'s over these 32 bytes. Anything malformed is False; never raises."""
+    if len(digest) != 32 or not is_node_id(node_id) or _SIGNATURE.fullmatch(signature) is None:
+        return False
+    key = _public_key(node_id)
+    return key is not None and key.verify(bytes.fromhex(signature), digest)
+
+
+@functools.lru_cache(maxsize=_PARSED_KEYS_MAX)
+def _public_key(node_id: str) -> PublicKeyXOnly | None:
+    try:
+        return PublicKeyXOnly(bytes.fromhex(node_id))
+    except ValueError:
+        return None
