@@ -1,0 +1,1 @@
+"""Ways a batch's writes become durable."""
