@@ -11,26 +11,8 @@ EMBEDDER_BITS = {EMBEDDER: 381}
 BASIS_POINTS = 10_000
 """One whole, in hundredths of a percent: the judge knows no fractions."""
 
-SEATS_MAX = 16_384
-"""Seats of one case: pairs grow with the square; at this many they still take seconds, not minutes."""
-
-CASE_BYTES_MAX = 64 * 1024 * 1024
-"""Size of a case: 16,384 reveals of 2 kB and some long answers fit."""
-
 DISTANCE_BITS_MAX = 130
 """Widest radius a frame may ask for: from 131 bits on, answers to other prompts were seen inside."""
-
-DEADLINE_MS_MAX = 3_600_000
-"""Longest time to commit: an hour, the longest a request stays open."""
-
-REVEAL_MS_MAX = 600_000
-"""Longest time to reveal: ten minutes carry a reveal through a relay that restarts."""
-
-GRACE_MS_MAX = 600_000
-"""Longest wait for late commits once the quorum is there; never longer than a reveal may take."""
-
-UNITS_MAX = 64
-"""Most tickets of one key: bounds the draw's work and what one key can weigh."""
 
 CANDIDATES_MAX = 16_384
 """Most keys in one draw: a million tickets, drawn in seconds."""
@@ -43,3 +25,14 @@ POINTERS_MAX = 64
 
 LABELS_MAX = 256
 """Most labels of a frame: each is compared with every answer."""
+
+GATES = (
+    "numbers",
+    "entities",
+    "polarity",
+    "numbers_strict",
+    "entities_strict",
+    "polarity_strict",
+    "json",
+)
+"""Every gate a frame may name."""
