@@ -16,7 +16,7 @@ class DicastError(Exception):
         return f"{self.message} {self.next_step}".strip() + f" [{self.code}]"
 
 
-class Rejection(DicastError):
+class Rejection(DicastError):  # noqa: N818 - the word of the field
     """Consensus says no: an impossible frame, a case that is not one."""
 
 

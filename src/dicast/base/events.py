@@ -70,7 +70,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def parse_event(wire: bytes) -> Event:
-    """The event in these bytes, its shape and id checked, its signature not. Key order and spacing are free."""
+    """The event in these bytes, shape and id checked, the signature not. Key order and spacing are free."""
     if len(wire) > PACKET_BYTES_MAX:
         _refuse("packet_size", f"A packet has at most {PACKET_BYTES_MAX} bytes.")
     try:

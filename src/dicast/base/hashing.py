@@ -12,7 +12,7 @@ def sha256(data: bytes) -> bytes:
 
 
 def tagged(tag: str, *parts: bytes) -> bytes:
-    """SHA-256 of the ASCII `tag` and then the parts, without separators: parts have fixed lengths by design."""
+    """SHA-256 of the ASCII `tag` and then the parts, without separators: parts have fixed lengths."""
     return hashlib.sha256(b"".join((tag.encode("ascii"), *parts))).digest()
 
 

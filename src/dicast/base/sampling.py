@@ -26,7 +26,7 @@ class SeededStream:
         self._block = b""
 
     def u64(self) -> int:
-        """The next number, 0 ... 2^64 - 1."""
+        """The next number, 0 … 2^64 - 1."""
         if not self._block:
             self._block = tagged("dicast/stream/1", self._seed, self._counter.to_bytes(8, "big"))
             self._counter += 1
@@ -34,7 +34,7 @@ class SeededStream:
         return int.from_bytes(head, "big")
 
     def below(self, bound: int) -> int:
-        """A number 0 ... `bound` - 1 (`bound` at most 2^63), each equally likely: too high draws are redrawn."""
+        """A number 0 … `bound` - 1 (`bound` ≤ 2^63), each equally likely: too high draws are redrawn."""
         fair = (1 << 64) - (1 << 64) % bound
         while (number := self.u64()) >= fair:
             pass
