@@ -1,0 +1,1 @@
+"""Ways an answer becomes bits that can be compared."""
