@@ -1,0 +1,1 @@
+"""Networks of real nodes on a heap of events, with faults, adversaries and checkers."""

@@ -1,0 +1,102 @@
+"""What an observer outside the nodes saw: every packet made, every fact told. Checkers read only this."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from dicast.base.errors import RemoteProtocolError
+from dicast.base.types import EventId, NodeId
+from dicast.protocol.envelope import Packet, PacketReader
+from dicast.protocol.inputs import Question
+from dicast.protocol.messages import Body, Kind
+from dicast.protocol.outputs import PacketRefused, Report
+
+
+class Violation(Exception):  # noqa: N818  (what a checker finds; the word of the spec)
+    """A property did not hold. `checker` names it; the seed replays it."""
+
+    def __init__(self, checker: str, at_ms: int, detail: str) -> None:
+        super().__init__(checker, at_ms, detail)
+        self.checker = checker
+        self.at_ms = at_ms
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.checker} at {self.at_ms / 1000:.3f} s: {self.detail}"
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The first time a packet left a host."""
+
+    at_ms: int
+    host: int
+    packet: Packet
+    body: Body
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A fact that a node reported."""
+
+    at_ms: int
+    host: int
+    report: Report
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A question put to a host. `healthy`: after the faults, with enough honest live members."""
+
+    at_ms: int
+    host: int
+    ask_id: str
+    question: Question
+    healthy: bool = False
+
+
+class Ledger:
+    """History by packet and by fact. Honest means: no part of the node was replaced."""
+
+    def __init__(self, node_ids: Iterable[NodeId], dishonest: Iterable[int]) -> None:
+        self.node_ids = tuple(node_ids)
+        self.dishonest = frozenset(dishonest)
+        self.honest_ids = frozenset(
+            node_id for index, node_id in enumerate(self.node_ids) if index not in self.dishonest
+        )
+        self.sent: list[Sent] = []
+        self.by_id: dict[EventId, Sent] = {}
+        self.told: list[Told] = []
+        self.asked: list[Ask] = []
+        self.lost_asks: set[str] = set()
+        self.refused: Counter[str] = Counter()
+        self._known: set[bytes] = set()
+
+    def is_honest(self, host: int) -> bool:
+        """Whether no part of the host's node was replaced."""
+        return host not in self.dishonest
+
+    def note_sent(self, at_ms: int, host: int, wire: bytes, reader: PacketReader) -> Sent | None:
+        """Remember a packet the first time it leaves; junk that is no packet is not remembered."""
+        if wire in self._known:
+            return None
+        self._known.add(wire)
+        try:
+            packet = reader.parse(wire)
+            sent = Sent(at_ms, host, packet, reader.body(packet))
+        except RemoteProtocolError:
+            return None
+        self.sent.append(sent)
+        self.by_id.setdefault(packet.id, sent)
+        return sent
+
+    def note_told(self, at_ms: int, host: int, report: Report) -> None:
+        """Remember a fact; refusals are only counted."""
+        if isinstance(report, PacketRefused):
+            self.refused[report.reason] += 1
+        else:
+            self.told.append(Told(at_ms, host, report))
+
+    def of_kind(self, kind: Kind) -> list[Sent]:
+        """Every packet of a kind, in the order they first left."""
+        return [sent for sent in self.sent if sent.packet.kind is kind]

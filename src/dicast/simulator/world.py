@@ -1,0 +1,319 @@
+"""The world: hosts, a network and faults on one heap of events. One seed decides everything."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+
+import msgspec
+
+from dicast.base.types import RequestId
+from dicast.protocol.envelope import PacketReader
+from dicast.protocol.inputs import (
+    Asked,
+    Embedded,
+    EmbeddingFailed,
+    InferenceFailed,
+    InferenceFinished,
+    Input,
+    ModelsChanged,
+    TimeReached,
+)
+from dicast.protocol.messages import Role
+from dicast.protocol.outputs import Batch, CancelInference, StartEmbedding, StartInference
+from dicast.simulator.clock import Heap
+from dicast.simulator.dice import Dice
+from dicast.simulator.embedder import EmbeddingMemory
+from dicast.simulator.engines import MODEL, OFFERED, answer
+from dicast.simulator.faults import Crash, Faults, Jump, Partition, Stage, Works
+from dicast.simulator.host import Host, NodeMaker
+from dicast.simulator.ledger import Ask, Ledger, Violation
+from dicast.simulator.network import QUIET, Network, Parcel
+from dicast.simulator.reader import RememberingReader
+from dicast.simulator.trace import Trace
+
+BOOT_SPREAD_MS = 400
+"""Machines start within this time of each other."""
+WAKES_PER_SECOND_MAX = 60
+"""More deadlines of one node in a virtual second than this is a hot loop."""
+HANG_MS = 3_600_000
+"""An engine that hangs answers after the world is over."""
+
+_ENCODER = msgspec.json.Encoder()
+_NOTHING = Batch()
+
+
+class Watcher:
+    """Looks on while a world runs; may raise `Violation`. This one sees nothing."""
+
+    def before(self, world: World, host: Host, received: Input) -> None:
+        """A node is about to handle an input."""
+
+    def after(self, world: World, host: Host, received: Input, batch: Batch) -> None:
+        """It has; the batch is not performed yet."""
+
+    def booted(self, world: World, host: Host) -> None:
+        """A node started from a disk."""
+
+
+class World:
+    """Runs hosts until the end of their faults' plan, and tells the ledger and the trace everything."""
+
+    def __init__(
+        self, seed: int, hosts: Sequence[Host], faults: Faults, *, make_node: NodeMaker, trace: Trace
+    ) -> None:
+        self.seed = seed
+        self.hosts = list(hosts)
+        self.faults = faults
+        self.trace = trace
+        self.reader: PacketReader = RememberingReader()
+        self.embeddings = EmbeddingMemory()
+        self.heap = Heap()
+        self.network = Network(self.heap, Dice(seed, "network"), self._deliver)
+        self.dice = Dice(seed, "works")
+        self.handled = 0
+        dishonest = [host.index for host in self.hosts if host.conduct.name]
+        self.ledger = Ledger([host.machine.node_id for host in self.hosts], dishonest)
+        self.watchers: list[Watcher] = []
+        self._make_node = make_node
+        self._works = faults.works
+        self._plan()
+
+    def run(self) -> None:
+        """Everything, to the end."""
+        self.heap.run(self.faults.end_ms)
+
+    def ask(self, ask: Ask) -> None:
+        """Put a question to a host at its time; a machine that is down then is asked when it is back."""
+        self.heap.schedule(ask.at_ms, self._ask, self.hosts[ask.host], ask)
+
+    def publish(self, host: Host, wire: bytes) -> None:
+        """Send one packet of a host to everybody."""
+        self.ledger.note_sent(self.heap.now_ms, host.index, wire, self.reader)
+        serial = self.network.broadcast(host.index, wire, self.hosts)
+        self.trace.record(b"%d s %d %d " % (self.heap.now_ms, host.index, serial) + wire)
+
+    def give(self, host: Host, received: Input) -> None:
+        """One input to a host's node, and its batch performed whole (unless the machine dies of it)."""
+        node = host.node
+        if node is None:
+            return
+        now = host.clock.now(self.heap.now_ms)
+        if host.conduct.name:
+            given = host.conduct.receive(received, now)
+            if given is None:
+                return
+            received = given
+        self.handled += 1
+        for watcher in self.watchers:
+            watcher.before(self, host, received)
+        try:
+            batch = node.handle(received, now)
+        except Exception as error:
+            raise self._broken(host, received, error) from error
+        for watcher in self.watchers:
+            watcher.after(self, host, received, batch)
+        if batch != _NOTHING:
+            self._perform(host, batch)
+        if host.is_up:
+            self._arm(host)
+
+    def boot(self, host: Host, detail: object = None) -> None:
+        """Start a node on a host from what its disk holds."""
+        del detail
+        if host.node is not None:
+            return
+        host.boots += 1
+        host.clock.reboot(self.dice.below(1_000_000) - self.heap.now_ms)
+        host.node = self._make_node(host.machine, host.disk.tables())
+        self._say(host, "up" if host.boots == 1 else "up again")
+        try:
+            batch = host.node.start(host.clock.now(self.heap.now_ms))
+        except Exception as error:
+            raise self._broken(host, "start", error) from error
+        self._perform(host, batch)
+        for watcher in self.watchers:
+            watcher.booted(self, host)
+        if Role.WORKER in host.machine.settings.roles:
+            self.give(host, ModelsChanged((OFFERED,)))
+        elif host.node is not None:
+            self._arm(host)
+
+    def crash(self, host: Host, down_ms: int) -> None:
+        """The machine dies; only its disk is left. It is back after `down_ms`, or never when negative."""
+        self._say(host, f"dies for {down_ms} ms" if down_ms >= 0 else "dies for good")
+        host.node, host.doom, host.wakes_at_ms = None, None, None
+        host.jobs.clear()
+        if down_ms >= 0:
+            self.heap.schedule(self.heap.now_ms + down_ms, self.boot, host)
+
+    def _plan(self) -> None:
+        faults, schedule = self.faults, self.heap.schedule
+        self.network.echo = faults.echo
+        for host in self.hosts:
+            schedule(self.dice.below(BOOT_SPREAD_MS), self.boot, host)
+        schedule(faults.quiet_start_ms, self._trouble, None)
+        for crash in faults.crashes:
+            schedule(crash.at_ms, self._doom, self.hosts[crash.host], crash)
+        for jump in faults.jumps:
+            schedule(jump.at_ms, self._jump, self.hosts[jump.host], jump)
+        for partition in faults.partitions:
+            schedule(max(partition.start_ms, faults.quiet_start_ms), self._divide, partition)
+            schedule(partition.end_ms, self._unite, partition)
+        schedule(faults.heal_ms, self._heal, None)
+
+    def _trouble(self, subject: None, detail: None) -> None:
+        self.network.rates = self.faults.rates
+
+    def _heal(self, subject: None, detail: None) -> None:
+        self.network.rates, self.network.sides, self._works = QUIET, None, Works()
+        for host in self.hosts:
+            host.doom = None
+            host.clock.correct()
+            if host.node is None and not host.conduct.name:
+                self.boot(host)
+        self.trace.line(self.heap.now_ms, "the faults are over")
+
+    def _doom(self, host: Host, crash: Crash) -> None:
+        if host.doom is None and host.node is not None and self.heap.now_ms < self.faults.heal_ms:
+            host.doom = (crash.batches, crash.stage, crash.down_ms)
+
+    def _jump(self, host: Host, jump: Jump) -> None:
+        self._say(host, f"clock jumps by {jump.by_ms} ms")
+        host.clock.jump(jump.by_ms)
+
+    def _divide(self, partition: Partition, detail: None) -> None:
+        if partition.end_ms > self.heap.now_ms:
+            self.network.sides = partition.sides
+            self.trace.line(self.heap.now_ms, f"the network divides: {sum(partition.sides)} hosts apart")
+
+    def _unite(self, partition: Partition, detail: None) -> None:
+        if self.network.sides == partition.sides:
+            self.network.sides = None
+
+    def _ask(self, host: Host, ask: Ask) -> None:
+        if host.node is None:
+            self.heap.schedule(self.heap.now_ms + 1_000, self._ask, host, ask)
+            return
+        boots = host.boots
+        self._say(host, f"is asked {ask.ask_id}: {ask.question.messages[0].content}")
+        self.ledger.asked.append(msgspec.structs.replace(ask, at_ms=self.heap.now_ms))
+        self.give(host, Asked(ask.ask_id, ask.question))
+        if not host.is_up or host.boots != boots:
+            self.ledger.lost_asks.add(ask.ask_id)
+
+    def _deliver(self, host: Host, parcel: Parcel) -> None:
+        if host.node is not None:
+            self.trace.record(b"%d r %d %d" % (self.heap.now_ms, host.index, parcel.serial))
+            self.give(host, parcel.input)
+
+    def _wake(self, host: Host, at_ms: int) -> None:
+        if host.wakes_at_ms != at_ms or host.node is None:
+            return
+        host.wakes_at_ms = None
+        deadline = host.node.deadline
+        if deadline is None or host.clock.world_ms(deadline.at_ms) > self.heap.now_ms:
+            self._arm(host)
+            return
+        self._count_wake(host)
+        self.trace.record(b"%d w %d" % (self.heap.now_ms, host.index))
+        self.give(host, TimeReached())
+
+    def _count_wake(self, host: Host) -> None:
+        second = self.heap.now_ms // 1000
+        host.wakes_in_second = host.wakes_in_second + 1 if second == host.second else 1
+        host.second = second
+        if host.wakes_in_second > WAKES_PER_SECOND_MAX and not host.conduct.name:
+            reason = host.node.deadline if host.node else None
+            raise Violation("hot_loop", self.heap.now_ms, f"{host.name} woke too often for {reason}")
+
+    def _arm(self, host: Host) -> None:
+        deadline = host.node.deadline if host.node is not None else None
+        if deadline is None:
+            return
+        at_ms = max(host.clock.world_ms(deadline.at_ms), self.heap.now_ms + 1)
+        if host.wakes_at_ms is None or at_ms < host.wakes_at_ms:
+            host.wakes_at_ms = at_ms
+            self.heap.schedule(at_ms, self._wake, host, at_ms)
+
+    def _perform(self, host: Host, batch: Batch) -> None:
+        if host.conduct.name:
+            batch = host.conduct.perform(batch, host.clock.now(self.heap.now_ms))
+        self.trace.record(_ENCODER.encode((batch.writes, batch.runs, batch.reports)))
+        stage = self._stage_of_death(host, batch)
+        down_ms = host.doom[2] if host.doom is not None else 0
+        if stage is not Stage.BEFORE_WRITES:
+            host.disk.apply(batch.writes)
+        if stage is None or stage >= Stage.AMID_SENDS:
+            sends = batch.sends[: len(batch.sends) // 2] if stage is Stage.AMID_SENDS else batch.sends
+            for send in sends:
+                self.publish(host, send.wire)
+        if stage is None or stage is Stage.AFTER:
+            for run in batch.runs:
+                self._start_run(host, run)
+            for report in batch.reports:
+                self.ledger.note_told(self.heap.now_ms, host.index, report)
+        if stage is not None:
+            self.crash(host, down_ms)
+
+    def _stage_of_death(self, host: Host, batch: Batch) -> Stage | None:
+        if host.doom is None:
+            return None
+        left, stage, down_ms = host.doom
+        counts = bool(batch.writes or batch.sends or batch.runs)
+        host.doom = (left - counts, stage, down_ms)
+        return stage if counts and left == 0 else None
+
+    def _start_run(self, host: Host, run: StartInference | CancelInference | StartEmbedding) -> None:
+        match run:
+            case StartInference():
+                host.jobs[run.request_id] = run
+                self._schedule_answer(host, run)
+            case CancelInference(request_id):
+                host.jobs.pop(request_id, None)
+            case StartEmbedding():
+                delay_ms = self.dice.between(1, self.faults.works.embedding_ms_max)
+                self.heap.schedule(self.heap.now_ms + delay_ms, self._embedded, host, (host.boots, run))
+
+    def _schedule_answer(self, host: Host, job: StartInference) -> None:
+        works, dice = self._works, self.dice
+        delay_ms = dice.between(works.inference_ms_min, works.inference_ms_max)
+        finished: Input = InferenceFailed(job.request_id, "engine_failed", "simulated")
+        if dice.chance(works.inference_hangs_pm):
+            delay_ms = HANG_MS
+        if not dice.chance(works.inference_fails_pm):
+            flavour = f"doubt {host.index}" if dice.chance(works.other_opinion_pm) else "truth"
+            text = host.conduct.answer(job, answer(job, flavour))
+            finished = InferenceFinished(
+                request_id=RequestId(job.request_id), text=text, model=MODEL, engine="simulated",
+                prompt_tokens=12, completion_tokens=len(text) // 4, total_ms=delay_ms,
+            )  # fmt: skip
+        self.heap.schedule(self.heap.now_ms + delay_ms, self._answered, host, (host.boots, job, finished))
+
+    def _answered(self, host: Host, detail: tuple[int, StartInference, Input]) -> None:
+        boots, job, finished = detail
+        if boots == host.boots and host.jobs.get(job.request_id) is job:
+            del host.jobs[job.request_id]
+            self.trace.record(b"%d i %d" % (self.heap.now_ms, host.index))
+            self.give(host, finished)
+
+    def _embedded(self, host: Host, detail: tuple[int, StartEmbedding]) -> None:
+        boots, job = detail
+        if boots != host.boots:
+            return
+        self.trace.record(b"%d e %d" % (self.heap.now_ms, host.index))
+        if self.dice.chance(self._works.embedding_fails_pm):
+            self.give(host, EmbeddingFailed(job.job_id, "simulated"))
+        else:
+            bits = tuple(self.embeddings.hex_of(text) for text in job.texts)
+            self.give(host, Embedded(job.job_id, job.embedder, bits))
+
+    def _say(self, host: Host, text: str) -> None:
+        self.trace.record(b"%d h %d " % (self.heap.now_ms, host.index) + text.encode())
+        self.trace.line(self.heap.now_ms, f"{host.name} {text}")
+
+    def _broken(self, host: Host, received: object, error: Exception) -> Violation:
+        where = traceback.format_exception(error)[-3:]
+        return Violation(
+            "never_raises", self.heap.now_ms, f"{host.name} raised on {received!r:.300}: {''.join(where)}"
+        )
