@@ -1,0 +1,1 @@
+"""The dicast command."""

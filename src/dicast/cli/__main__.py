@@ -1,0 +1,30 @@
+"""The entry of `dicast`: answers `--version` and `--help` before anything heavy is imported."""
+
+from __future__ import annotations
+
+import sys
+
+VERSION_WORDS = (["--version"], ["-V"])
+HELP_WORDS = ([], ["--help"], ["-h"], ["help"])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words in VERSION_WORDS:
+        from dicast.version import VERSION
+
+        sys.stdout.write(f"dicast {VERSION}\n")
+        return 0
+    if words in HELP_WORDS:
+        from dicast.cli.commands import help_text
+
+        sys.stdout.write(help_text())
+        return 0 if words else 2
+    from dicast.cli.application import run
+
+    return run(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The options that every command takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from dicast.daemon.config import Loaded, load_settings
+from dicast.daemon.key_files import read_password
+from dicast.daemon.paths import Paths, state_paths
+
+COMMON = "Common options"
+
+
+@Parameter(name="*", group=COMMON)
+@dataclass(frozen=True)
+class Common:
+    """Options of every command; each stands above the environment, which stands above the file."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    "Print the result as one line of JSON."
+    state_dir: Path | None = None
+    "The node's folder (DICAST_STATE_DIR); many nodes on one machine need one each."
+    config: Path | None = None
+    "The configuration file (DICAST_CONFIG)."
+    password_file: Path | None = None
+    "A file whose first line is the key's password (DICAST_PASSWORD_FILE)."
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    "How much to log on standard error."
+    log_json: Annotated[bool, Parameter(negative="")] = False
+    "Log as JSON lines."
+
+    def paths(self) -> Paths:
+        """The node's files."""
+        return state_paths(self.state_dir)
+
+    def load(self, **flags: object) -> Loaded:
+        """The settings in force, under these flags (`log__level` is `log.level`); None means not given."""
+        given = {name.replace("__", "."): value for name, value in flags.items() if value not in (None, ())}
+        if self.log_level is not None:
+            given["log.level"] = self.log_level
+        if self.log_json:
+            given["log.json"] = True
+        if self.password_file is not None:
+            given["password_file"] = str(self.password_file)
+        return load_settings(self.config, given)
+
+    def password(self) -> str | None:
+        """The password from the file that flag, environment or configuration names."""
+        named = self.load().settings.password_file
+        return read_password(Path(named).expanduser()) if named else None
+
+
+DEFAULTS = Common()
+"""What a command has when no common option was given."""

@@ -1,0 +1,1 @@
+"""The real clock: runs a node's batches against real adapters."""

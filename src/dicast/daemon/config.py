@@ -1,0 +1,183 @@
+"""Settings from a file, then the environment, then flags; every error names the key."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from dicast.base.errors import ConfigurationError
+from dicast.daemon.config_schema import EXAMPLES, Settings
+from dicast.daemon.paths import CONFIG_VARIABLE, STATE_DIR_VARIABLE, config_candidates
+
+CONFIG_BYTES_MAX = 1 << 20
+"""A configuration is a page of text; more is a wrong file."""
+PREFIX = "DICAST_"
+LEVEL = "__"
+"""Between the levels of a key in the environment: `DICAST_LOG__LEVEL` is `log.level`."""
+NOT_SETTINGS = frozenset({STATE_DIR_VARIABLE, CONFIG_VARIABLE})
+
+Table = dict[str, Any]
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings, and where they came from: the file (if any) and the variables that were read."""
+
+    settings: Settings
+    file: Path | None
+    variables: tuple[str, ...]
+
+
+def load_settings(
+    config_file: Path | None = None,
+    flags: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Loaded:
+    """The settings in force. `flags` maps dotted keys to values. Raises ConfigurationError."""
+    merged, file = _read_first(config_candidates(config_file, environment), named=config_file is not None)
+    variables = tuple(sorted(name for name in environment if _is_setting(name)))
+    for name in variables:
+        key = name[len(PREFIX) :].lower().replace(LEVEL, ".")
+        _put(merged, key, _typed(key, environment[name]), source=name)
+    for key, value in (flags or {}).items():
+        _put(merged, key, value, source=f"--{key.rsplit('.', 1)[-1].replace('_', '-')}")
+    return Loaded(_convert(merged), file, variables)
+
+
+def settings_keys() -> tuple[str, ...]:
+    """Every key of the schema, dotted, as `config show` prints them."""
+    return tuple(EXAMPLES)
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith(PREFIX) and name not in NOT_SETTINGS and bool(name[len(PREFIX) :])
+
+
+def _read_first(candidates: tuple[Path, ...], named: bool) -> tuple[Table, Path | None]:
+    for path in candidates:
+        try:
+            with path.open("rb") as file:
+                content = file.read(CONFIG_BYTES_MAX + 1)
+        except FileNotFoundError:
+            if named or len(candidates) == 1:
+                raise ConfigurationError(
+                    "config_missing", f"config: {path} is not there.", "Leave --config out, or name a file."
+                ) from None
+            continue
+        except OSError as error:
+            raise ConfigurationError(
+                "config_unreadable", f"config: {path} cannot be read: {error.strerror}.", ""
+            ) from error
+        return _parse(path, content), path
+    return {}, None
+
+
+def _parse(path: Path, content: bytes) -> Table:
+    if len(content) > CONFIG_BYTES_MAX:
+        raise ConfigurationError("config_too_large", f"config: {path} is over {CONFIG_BYTES_MAX} bytes.", "")
+    try:
+        text = content.decode()
+        parsed = _decoded(path.suffix.lower(), text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            "config_syntax",
+            f"config: {path} is not valid {_language(path)}: {_one_line(error)}.",
+            'A line looks like: network = "main"',
+        ) from error
+    if parsed is None:
+        return {}
+    if not isinstance(parsed, dict):
+        raise ConfigurationError(
+            "config_shape", f"config: {path} holds no table of settings.", 'A line looks like: network = "main"'
+        )
+    return cast("Table", parsed)
+
+
+def _decoded(suffix: str, text: str) -> object:
+    if suffix in (".yaml", ".yml"):
+        import yaml
+
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(str(error)) from error
+    if suffix == ".json":
+        return json.loads(text)
+    return tomllib.loads(text)
+
+
+def _language(path: Path) -> str:
+    return {".yaml": "YAML", ".yml": "YAML", ".json": "JSON"}.get(path.suffix.lower(), "TOML")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _typed(key: str, text: str) -> object:
+    """A value of the environment: lists are split at commas, plugin settings are read as TOML where they can."""
+    if key in ("relays", "roles", "ask.models"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if key.split(".")[0] in ("engines", "transports", "embedders"):
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return text
+    return text
+
+
+def _put(table: Table, key: str, value: object, source: str) -> None:
+    *parents, last = key.split(".")
+    for depth, name in enumerate(parents):
+        below = table.setdefault(name, {})
+        if not isinstance(below, dict):
+            holder = ".".join(parents[: depth + 1])
+            raise ConfigurationError("config_value", f"{holder}: {source} needs a table here.", _example(holder))
+        table = cast("Table", below)
+    table[last] = value
+
+
+def _convert(merged: Table) -> Settings:
+    try:
+        return msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise _named(str(error), merged) from error
+
+
+def _named(message: str, merged: Table) -> ConfigurationError:
+    """The key, the value and an example, out of msgspec's "reason - at `$.path`"."""
+    reason, _, place = message.partition(" - at `$")
+    path = re.sub(r"\[[^\]]*\]", "", place.rstrip("`")).lstrip(".")
+    unknown = re.search(r"unknown field `([^`]*)`", reason)
+    if unknown:
+        key = ".".join(part for part in (path, unknown.group(1)) if part)
+        close = difflib.get_close_matches(key, EXAMPLES, n=1, cutoff=0.6)
+        hint = f"Did you mean {close[0]}? {_example(close[0])}" if close else "`dicast config show` lists all."
+        return ConfigurationError("config_unknown_key", f"{key}: there is no such setting.", hint)
+    return ConfigurationError(
+        "config_value", f"{path}: {_shown(merged, path)} does not fit: {_plain(reason)}.", _example(path)
+    )
+
+
+def _plain(reason: str) -> str:
+    return reason[:1].lower() + reason[1:].replace("`", "")
+
+
+def _shown(merged: Table, path: str) -> str:
+    value: object = merged
+    for part in path.split("."):
+        value = cast("Table", value).get(part) if isinstance(value, dict) else None
+    return json.dumps(value, default=str)[:80]
+
+
+def _example(key: str) -> str:
+    while key and key not in EXAMPLES:
+        key = key.rpartition(".")[0]
+    return f"Example: {EXAMPLES[key]}" if key else "`dicast config show` lists all."

@@ -1,0 +1,71 @@
+"""Every setting: its type, its default and what it does. `docs/configuration.md` is checked against this."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from dicast.protocol.messages import Role
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+PluginTable = dict[str, object]
+"""Settings of one plugin; the plugin checks them itself."""
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as_json": "json"}):
+    """What a node writes to standard error."""
+
+    level: LogLevel = "info"
+    as_json: bool = False
+
+
+class AskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `ask` takes when a flag does not say otherwise."""
+
+    preset: str = "default"
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 60
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=3)] = 1
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=32_768)] = 256
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.7
+    models: tuple[str, ...] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A node's whole configuration."""
+
+    network: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "main"
+    relays: tuple[str, ...] = ()
+    password_file: str = ""
+    roles: tuple[Role, ...] = (Role.WORKER, Role.VALIDATOR)
+    slots: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    store: str = "sqlite"
+    log: LogSettings = LogSettings()
+    ask: AskSettings = AskSettings()
+    engines: dict[str, PluginTable] = msgspec.field(default_factory=lambda: {"tiny": {}, "openai": {}})
+    transports: dict[str, PluginTable] = msgspec.field(default_factory=lambda: {"nostr": {}})
+    embedders: dict[str, PluginTable] = msgspec.field(default_factory=lambda: {"minilm": {}})
+
+
+EXAMPLES: dict[str, str] = {
+    "network": 'network = "main"',
+    "relays": 'relays = ["wss://relay.example.org"]',
+    "password_file": 'password_file = "/home/me/.dicast-password"',
+    "roles": 'roles = ["worker", "validator"]',
+    "slots": "slots = 1",
+    "store": 'store = "sqlite"',
+    "log.level": 'level = "info"',
+    "log.json": "json = true",
+    "ask.preset": 'preset = "default"',
+    "ask.timeout_s": "timeout_s = 60",
+    "ask.attempts": "attempts = 1",
+    "ask.max_tokens": "max_tokens = 256",
+    "ask.temperature": "temperature = 0.7",
+    "ask.models": 'models = ["dicast-tiny"]',
+    "engines": '[engines.openai]\nbase_url = "http://127.0.0.1:11434/v1"',
+    "transports": "[transports.nostr]",
+    "embedders": "[embedders.minilm]",
+}
+"""A line for each setting that a person can copy; a wrong value is answered with it."""

@@ -1,0 +1,217 @@
+"""The loop around a node: inputs in, each batch performed whole and in field order, the timer kept."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from dicast.base.errors import AdapterError
+from dicast.base.types import Now
+from dicast.daemon.clock import RealClock
+from dicast.daemon.effects import Effects
+from dicast.daemon.logs import Log
+from dicast.daemon.subscriptions import Reports
+from dicast.ports import Embedder, Engine, Store, Transport
+from dicast.protocol.envelope import topic_of
+from dicast.protocol.inputs import Input, PacketReceived, TimeReached
+from dicast.protocol.node import Node
+from dicast.protocol.outputs import Batch
+
+PACKETS_WAITING_MAX = 4096
+"""Packets not looked at yet: at 64 KiB each at most 256 MB, at the usual 2 kB a burst of 8 MB."""
+PACKET_BYTES_WAITING_MAX = 32 * 1024 * 1024
+"""What the waiting packets may weigh together: a flood of large packets is dropped before it fills memory."""
+INPUTS_A_TURN = 16
+"""Inputs handled before sockets get their turn: 16 checked packets take about a millisecond."""
+TRANSPORT_STOP_S = 3.0
+"""A transport flushes for at most a second; one that hangs must not keep the node from ending."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a driver drives: the store, the transports, the engines and the embedders by name."""
+
+    store: Store
+    transports: Sequence[Transport]
+    engines: Sequence[Engine]
+    embedders: Mapping[str, Embedder]
+
+
+class DriverCounts(msgspec.Struct):
+    """What the loop has done since it started."""
+
+    inputs: int = 0
+    packets_received: int = 0
+    packets_dropped: int = 0
+    packets_sent: int = 0
+
+
+class Driver:
+    """Drives one node until `stop` is called or something fails that is our own bug."""
+
+    def __init__(self, node: Node, parts: Parts, network: str, log: Log) -> None:
+        self.node = node
+        self.parts = parts
+        self.reports = Reports()
+        self.counts = DriverCounts()
+        self.clock = RealClock()
+        self._network = network
+        self._log = log
+        self._effects = Effects(parts.engines, parts.embedders, self._own_input, self._bug_found, log)
+        self._own: deque[Input] = deque()
+        self._packets: deque[PacketReceived] = deque()
+        self._packet_bytes = 0
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at_ms = -1
+        self._stopping = False
+        self._bug: BaseException | None = None
+        self.started = asyncio.Event()
+
+    def submit(self, entry: Input) -> None:
+        """Queue an input of our own: a question, a cancellation."""
+        self._own_input(entry)
+
+    def stop(self) -> None:
+        """Ask the loop to end after the batch it is in."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Start the adapters, drive the node until stopped, and give everything back."""
+        try:
+            self._perform(self.node.start(self.clock.now()))
+            await self._start_adapters()
+            self.started.set()
+            while not self._stopping:
+                await self._turn()
+            if self._bug is not None:
+                raise self._bug
+        except AdapterError as error:
+            self._log.error("node_stopped", code=error.code, reason=str(error))
+            raise
+        except Exception as error:
+            self._log.error("bug", error=repr(error), trace=traceback.format_exc())
+            raise
+        finally:
+            await self._close()
+
+    async def _start_adapters(self) -> None:
+        topic = topic_of(self._network)
+        for transport in self.parts.transports:
+            await transport.start(topic, self._receiver(transport.name))
+        self._effects.look_for_models()
+
+    async def _turn(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
+        for _ in range(INPUTS_A_TURN):
+            entry = self._next_input()
+            if entry is None or self._stopping:
+                return
+            self._handle(entry)
+        self._wake.set()
+        await asyncio.sleep(0)
+
+    def _next_input(self) -> Input | None:
+        """The timer first, then our own results, then packets: work that is done must not wait for a flood."""
+        if self._timer_is_due():
+            return TimeReached()
+        if self._own:
+            return self._own.popleft()
+        if self._packets:
+            packet = self._packets.popleft()
+            self._packet_bytes -= len(packet.wire)
+            return packet
+        return None
+
+    def _handle(self, entry: Input) -> None:
+        self.counts.inputs += 1
+        self._perform(self.node.handle(entry, self._now()))
+
+    def _perform(self, batch: Batch) -> None:
+        if batch.writes:
+            self.parts.store.apply(batch.writes)
+        for send in batch.sends:
+            self.counts.packets_sent += 1
+            for transport in self.parts.transports:
+                transport.publish(send.wire)
+        for run in batch.runs:
+            self._effects.perform(run)
+        assert not batch.submits, "version 1 has no rails"
+        for report in batch.reports:
+            self.reports.tell(report)
+        self._set_timer()
+
+    def _now(self) -> Now:
+        now = self.clock.now()
+        if self.clock.set_back_ms > 1000:
+            self._log.debug("clock_set_back", behind_ms=self.clock.set_back_ms)
+        return now
+
+    def _timer_is_due(self) -> bool:
+        return 0 <= self._timer_at_ms <= self.clock.now().monotonic_ms
+
+    def _set_timer(self) -> None:
+        deadline = self.node.deadline
+        at_ms = -1 if deadline is None else deadline.at_ms
+        if at_ms == self._timer_at_ms and self._timer is not None and not self._timer.cancelled():
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at_ms = at_ms
+        if at_ms < 0:
+            return
+        delay_s = max(0, at_ms - self.clock.now().monotonic_ms) / 1000
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        if not self._timer_is_due():
+            self._set_timer()
+        self._wake.set()
+
+    def _bug_found(self, error: BaseException) -> None:
+        self._bug = error
+        self.stop()
+
+    def _own_input(self, entry: Input) -> None:
+        self._own.append(entry)
+        self._wake.set()
+
+    def _receiver(self, carrier: str) -> Callable[[bytes], None]:
+        def receive(wire: bytes) -> None:
+            self.counts.packets_received += 1
+            is_full = (
+                len(self._packets) >= PACKETS_WAITING_MAX
+                or self._packet_bytes + len(wire) > PACKET_BYTES_WAITING_MAX
+            )
+            if is_full or self._stopping:
+                self.counts.packets_dropped += 1
+                return
+            self._packets.append(PacketReceived(wire, carrier))
+            self._packet_bytes += len(wire)
+            self._wake.set()
+
+        return receive
+
+    async def _close(self) -> None:
+        self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.reports.close()
+        await self._effects.close()
+        stops = (self._stop_transport(transport) for transport in self.parts.transports)
+        await asyncio.gather(*stops)
+        self.parts.store.close()
+
+    async def _stop_transport(self, transport: Transport) -> None:
+        try:
+            async with asyncio.timeout(TRANSPORT_STOP_S):
+                await transport.stop()
+        except Exception as error:
+            self._log.warning("transport_stop_failed", transport=transport.name, error=repr(error))
