@@ -20,9 +20,6 @@ ROWS = 32
 COLUMNS = 1024
 """Columns of a block: 32 × 1024 words of 64 bits are 256 KiB, which the second-level cache holds."""
 
-BITS_MAX = 65_535
-"""Longest embedding: a distance must fit 16 bits."""
-
 
 def packed_words(embeddings: Sequence[str]) -> Words:
     """Hex embeddings of one length as 64-bit words, shape (words, embeddings); padded with zero bits."""

@@ -96,9 +96,9 @@ def _blocks(count: int) -> Iterator[tuple[slice, slice]]:
             yield slice(top, min(count, top + ROWS)), slice(left, min(count, left + COLUMNS))
 
 
-def _across(block: NDArray[np.generic], seats: Counts) -> Counts:
+def _across(block: NDArray[np.bool_ | np.uint16], seats: Counts) -> NDArray[np.int32]:
     return np.einsum("ij,j->i", block, seats.astype(np.int32))
 
 
-def _down(block: NDArray[np.generic], seats: Counts) -> Counts:
+def _down(block: NDArray[np.bool_ | np.uint16], seats: Counts) -> NDArray[np.int32]:
     return np.einsum("ij,i->j", block, seats.astype(np.int32))

@@ -1,0 +1,43 @@
+"""Puts valid members with one answer and one set of bits together, and weighs what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from dicast.consensus.bits import packed_words
+from dicast.consensus.case import CaseRequest
+from dicast.consensus.objections import numbered, objections
+from dicast.consensus.opening import Valid
+from dicast.consensus.support import Counts, Crowd, Layer
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """A crowd, and the index in it of each valid member's answer."""
+
+    crowd: Crowd
+    places: Counts
+
+
+def gather(valid: Sequence[Valid], request: CaseRequest) -> Gathered:
+    """The distinct answers of a round; the order of `valid` decides their order."""
+    radii = sorted(request.frame.sec_distance_bits.items())
+    places = numbered(
+        [(member.reveal.answer, *(member.reveal.embeddings[name] for name, _ in radii)) for member in valid]
+    )
+    count = int(places.max(initial=-1)) + 1
+    seats = np.zeros(count, np.int64)
+    np.add.at(seats, places, np.array([member.seats for member in valid], np.int64))
+    first = np.unique(places, return_index=True)[1].tolist()
+    distinct = [valid[index] for index in first]
+    readings = [member.reading for member in distinct]
+    compared = np.array([reading.compared for reading in readings], np.bool_)
+    layers = tuple(
+        Layer(packed_words([member.reveal.embeddings[name] for member in distinct]), radius)
+        for name, radius in radii
+    )
+    gates = objections(request.frame.gates, readings, request.prompt)
+    groups = numbered([reading.group for reading in readings])
+    return Gathered(Crowd(seats, groups, compared, layers, gates), places)
