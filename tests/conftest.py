@@ -1,8 +1,13 @@
-"""Fixtures that every test may use."""
+"""Fixtures and settings that every test may use."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# The same examples on every run and no time limit per example: a slow machine must not fail a test.
+settings.register_profile("dicast", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("dicast")
 
 
 @pytest.fixture

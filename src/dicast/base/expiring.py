@@ -42,14 +42,16 @@ class SeenIds:
         return len(self._new) + len(self._old)
 
     def _forget(self, now_ms: int) -> None:
-        if now_ms - self._rotated_ms >= 2 * self._window_ms:
+        age_ms = now_ms - self._rotated_ms
+        if age_ms >= 2 * self._window_ms:
             self._new = set()
-        if now_ms - self._rotated_ms >= self._window_ms:
             self._rotate(now_ms)
+        elif age_ms >= self._window_ms:
+            self._rotate(self._rotated_ms + self._window_ms)
 
-    def _rotate(self, now_ms: int) -> None:
+    def _rotate(self, at_ms: int) -> None:
         self._old, self._new = self._new, set()
-        self._rotated_ms = now_ms
+        self._rotated_ms = at_ms
 
 
 class ExpiringMap(Generic[K, V]):
