@@ -1,0 +1,51 @@
+"""`dicast relay`: serve packets to one's own nodes until interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from dicast.transports.relay import run_relay
+
+PUBLIC_WARNING = (
+    "This relay is open to other machines: whoever reaches the port can read and publish packets. "
+    "Packets are signed, not encrypted."
+)
+
+
+def relay_command(
+    host: str = "127.0.0.1", port: int = 7777, *, ready_file: Path | None = None, is_public: bool = False
+) -> int:
+    """Serve until SIGINT or SIGTERM; the address goes to stdout, and to `ready_file` once it is served."""
+    try:
+        asyncio.run(_serve(host, port, ready_file, is_public))
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+    return 0
+
+
+async def _serve(host: str, port: int, ready_file: Path | None, is_public: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop.set)
+
+    def ready(url: str) -> None:
+        if is_public:
+            sys.stderr.write(PUBLIC_WARNING + "\n")
+        sys.stdout.write(f"listening on {url}\n")
+        sys.stdout.flush()
+        if ready_file is not None:
+            _write_whole(ready_file, url + "\n")
+
+    await run_relay(host, port, stop=stop, ready=ready, is_public=is_public)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Whoever waits for the file never reads half of it."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)

@@ -1,0 +1,1 @@
+"""Ways a packet travels."""

@@ -1,0 +1,121 @@
+"""Packets over several Nostr relays at once: every relay gets all, none is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from dicast.base.crypto import KeyPair
+from dicast.base.errors import ConfigurationError, LocalProtocolError
+from dicast.base.expiring import SeenIds
+from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.ports import TransportHealth
+from dicast.transports.nostr_frames import event_frame, parse_published, wanted_ids
+from dicast.transports.nostr_link import RelayLink
+
+RELAYS_MAX = 16  # each carries everything once more; beyond a handful nothing is gained
+COPY_WINDOW_MS = 900  # relays differ by less; a repetition comes after a second, and must get through
+COPIES_KNOWN_MAX = 8192  # about 2 MB; when full, copies pass, and the node drops them by id
+FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
+
+
+class NostrTransport:
+    """`relays` are ws:// or wss:// addresses; `key` signs the answer to a relay's challenge."""
+
+    name = "nostr"
+    payload_bytes_max = PACKET_BYTES_MAX
+
+    def __init__(self, relays: Sequence[str], key: KeyPair) -> None:
+        self._links = [RelayLink(url, key, self._on_wire) for url in dict.fromkeys(map(_checked, relays))]
+        if not 1 <= len(self._links) <= RELAYS_MAX:
+            raise ConfigurationError(
+                "relay_count",
+                f"relays names {len(self._links)} addresses; between 1 and {RELAYS_MAX} can be used.",
+                'For example ["ws://127.0.0.1:7777"], which `dicast relay` serves.',
+            )
+        self._copies = SeenIds(COPY_WINDOW_MS, COPIES_KNOWN_MAX)
+        self._on_packet: Callable[[bytes], None] | None = None
+        self._state = "starting"
+        self._was_up = False
+        self._received = 0
+
+    async def start(self, topic: str, on_packet: Callable[[bytes], None]) -> None:
+        """Begin to connect to every relay; returns at once. What was published before is kept."""
+        self._on_packet = on_packet
+        self._state = "running"
+        for link in self._links:
+            link.start(topic)
+
+    def publish(self, wire: bytes) -> None:
+        """Queue one packet for every relay; never blocks."""
+        published = parse_published(wire)
+        if published is None or len(wire) > PACKET_BYTES_MAX:
+            raise LocalProtocolError("not_a_packet", "Only packets of at most 64 KiB can be published.")
+        if self._state == "stopped":
+            return
+        self._is_copy(wire)  # our own packet comes back from every relay
+        frame = event_frame(wire)
+        wanted = wanted_ids(published)
+        for link in self._links:
+            link.publish(published.id, frame)
+            if wanted:
+                link.fetch(wanted)
+
+    def peers(self) -> list[str]:
+        """The relays that are connected and have answered."""
+        return [link.url for link in self._links if link.is_up]
+
+    def health(self) -> TransportHealth:
+        """How many relays are connected, what is wrong with the others, and what went through."""
+        up = sum(link.is_up for link in self._links)
+        self._was_up = self._was_up or up > 0
+        problems = [f"{link.url}: {link.problem}" for link in self._links if link.problem]
+        return TransportHealth(
+            state=self._state_for(up, bool(problems)),
+            detail=f"{up} of {len(self._links)} relays" + "".join(f"; {problem}" for problem in problems),
+            sent=sum(link.sent for link in self._links),
+            received=self._received,
+            dropped=sum(link.outbox.dropped + link.garbage for link in self._links),
+        )
+
+    async def stop(self) -> None:
+        """Give packets on their way a second, then disconnect."""
+        self._state = "stopped"
+        await asyncio.gather(*(link.stop(FLUSH_SECONDS_MAX) for link in self._links))
+
+    def _state_for(self, up: int, has_problems: bool) -> str:
+        if self._state == "stopped":
+            return "down"
+        if up == len(self._links):
+            return "up"
+        if up:
+            return "degraded"
+        return "down" if has_problems or self._was_up else "starting"
+
+    def _on_wire(self, wire: bytes) -> None:
+        if self._on_packet is not None and self._state == "running" and not self._is_copy(wire):
+            self._received += 1
+            self._on_packet(wire)
+
+    def _is_copy(self, wire: bytes) -> bool:
+        """Whether the same bytes went through a moment ago; a forged copy differs, and shadows nothing."""
+        digest = hashlib.sha256(wire).hexdigest()
+        return not self._copies.add(digest, int(time.monotonic() * 1000))
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ConfigurationError(
+            "relay_url",
+            f"relays holds {url!r}, which is no relay address.",
+            "For example wss://relay.example.org or ws://127.0.0.1:7777.",
+        )
+    return url

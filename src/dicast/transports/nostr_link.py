@@ -1,0 +1,340 @@
+"""One relay: connect, subscribe, send, read; and again for ever, whatever the relay does."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, PayloadTooBig, WebSocketException
+
+from dicast.base.crypto import KeyPair
+from dicast.base.errors import LocalProtocolError
+from dicast.base.events import sign_event
+from dicast.transports.nostr_frames import (
+    FETCH,
+    FIRST_LOOK_BACK_SECONDS,
+    LIVE,
+    Answered,
+    Challenge,
+    Notice,
+    Relayed,
+    RelayFrame,
+    StoredEnd,
+    SubscriptionClosed,
+    auth_frame,
+    close_frame,
+    fetch_frame,
+    live_frame,
+    parse_frame,
+)
+from dicast.transports.nostr_outbox import Outbox
+from dicast.transports.nostr_replay import Replay
+
+FRAME_BYTES_MAX = 1 << 20  # a packet is 64 KiB, but a relay may pass on larger events: those are skipped
+FRAMES_AHEAD_MAX = 8  # read ahead of us; then the relay feels back-pressure
+RETRY_SECONDS_FIRST = 0.2  # a relay that was restarted is back at once
+RETRY_SECONDS_MAX = 30.0  # a public relay must not be hammered; a dead one costs a packet in half a minute
+STABLE_SECONDS = 10.0  # a connection that lived this long resets the back-off
+OPEN_SECONDS_MAX = 10.0  # name look-up, TCP, TLS and the upgrade; a relay behind Tor takes about five
+CLOSE_SECONDS_MAX = 0.5  # saying goodbye must not hold up stopping
+HEARTBEAT_SECONDS = 20.0  # a silent connection is noticed within two of these
+READY_SECONDS_MAX = 1.0  # how long to wait for a relay's first word before publishing
+REPLAY_SECONDS_MAX = 2.0  # how long a relay may hold up new packets by not ending its stored ones
+SLACK_SECONDS = 300  # look-back after a reconnect: clocks differ by a minute, packets wait in outboxes
+PAUSE_SECONDS_FIRST = 1.0  # after `rate-limited`
+PAUSE_SECONDS_MAX = 60.0
+GARBAGE_FRAMES_MAX = 64  # of one connection; then it is closed, and the back-off grows
+CHALLENGES_MAX = 8  # of one connection: each costs a signature
+AUTH_KIND = 22242
+
+OnWire = Callable[[bytes], None]
+
+
+class RelayLink:
+    """Keeps one relay connected. `on_wire` gets canonical packets; signature and id are not checked here."""
+
+    def __init__(self, url: str, key: KeyPair, on_wire: OnWire) -> None:
+        self.url = url
+        self.outbox = Outbox()
+        self.is_up = False
+        self.problem = ""
+        self.sent = 0
+        self.received = 0
+        self.garbage = 0
+        self._key = key
+        self._on_wire = on_wire
+        self._topic = ""
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._control: dict[str, bytes] = {}
+        self._replay: Replay | None = None
+        self._last_heard: float | None = None
+        self._retry_seconds = RETRY_SECONDS_FIRST
+        self._pause_seconds = PAUSE_SECONDS_FIRST
+        self._can_publish = False
+        self._challenges = 0
+        self._skips_stored = False
+        self._timers: set[asyncio.TimerHandle] = set()
+
+    def start(self, topic: str) -> None:
+        """Begin connecting; returns at once."""
+        self._topic = topic
+        self._task = asyncio.create_task(self._run(), name=f"nostr {self.url}")
+
+    def publish(self, event_id: str, frame: bytes) -> None:
+        """Queue a frame for this relay."""
+        self.outbox.put(event_id, frame)
+        self._drained.clear()
+        self._wake.set()
+
+    def fetch(self, ids: tuple[str, ...]) -> None:
+        """Ask the relay for stored packets, if it is connected."""
+        if self.is_up:
+            self._say(FETCH, fetch_frame(ids))
+
+    async def stop(self, flush_seconds: float) -> None:
+        """Wait a moment for what is queued, then disconnect."""
+        if self.is_up and len(self.outbox):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), flush_seconds)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            opened = time.monotonic()
+            try:
+                self.problem = await self._connect_and_converse()
+            except (OSError, WebSocketException, EOFError, ValueError) as error:
+                self.problem = _described(error)
+            if self._last_heard is not None and time.monotonic() - opened > STABLE_SECONDS:
+                self._retry_seconds = RETRY_SECONDS_FIRST
+            await asyncio.sleep(self._retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+            self._retry_seconds = min(2 * self._retry_seconds, RETRY_SECONDS_MAX)
+
+    async def _connect_and_converse(self) -> str:
+        """One connection from its opening to its end; why it ended."""
+        async with _open(self.url) as socket:
+            writer = asyncio.create_task(self._write(socket))
+            self._begin()
+            try:
+                return await self._read(socket)
+            finally:
+                self._end()
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
+
+    def _begin(self) -> None:
+        self._control.clear()
+        self._challenges = 0
+        self._can_publish = False
+        self._later(READY_SECONDS_MAX, self._allow_publishing)
+        self._subscribe()
+
+    def _end(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        self.is_up = False
+        self._release_stored()
+        self.outbox.send_all_again()
+
+    async def _write(self, socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                frame = self._next_frame()
+                if frame is None:
+                    self._wake.clear()
+                    await self._wake.wait()
+                else:
+                    await socket.send(frame, text=True)
+
+    def _next_frame(self) -> bytes | None:
+        if self._control:
+            return self._control.pop(next(iter(self._control)))
+        if not self._can_publish:
+            return None
+        frame = self.outbox.take()
+        self.sent += frame is not None
+        return frame
+
+    async def _read(self, socket: ClientConnection) -> str:
+        garbage = 0
+        while garbage < GARBAGE_FRAMES_MAX:
+            try:
+                frame = parse_frame(await socket.recv(decode=False))
+            except ConnectionClosed as closed:
+                self._skips_stored = isinstance(closed.__cause__, PayloadTooBig) or _is_too_big(closed)
+                return _described(closed)
+            self._last_heard = time.time()
+            if frame is None or not self._take(frame):
+                garbage += 1
+                self.garbage += 1
+        return "it sent too much that no relay sends"
+
+    def _take(self, frame: RelayFrame) -> bool:
+        """Do what a frame asks for; False when it is out of place."""
+        match frame:
+            case Relayed():
+                return self._take_packet(frame)
+            case StoredEnd(subscription):
+                self._take_stored_end(subscription)
+            case Answered():
+                self._take_answer(frame)
+            case SubscriptionClosed(subscription, reason):
+                self._take_closed(subscription, reason)
+            case Notice(text):
+                self._take_notice(text)
+            case Challenge(challenge):
+                return self._take_challenge(challenge)
+            case _:
+                assert_never(frame)
+        return True
+
+    def _take_packet(self, packet: Relayed) -> bool:
+        if packet.subscription not in {LIVE, FETCH}:
+            return False
+        self.received += 1
+        if packet.subscription == FETCH or self._replay is None:
+            self._on_wire(packet.wire)
+        elif not self._replay.hold(packet):
+            self._release_stored()
+        return True
+
+    def _take_stored_end(self, subscription: str) -> None:
+        if subscription == FETCH:
+            self._say(FETCH, close_frame(FETCH))
+            return
+        self.is_up = True
+        self.problem = ""
+        self._skips_stored = False
+        self._release_stored()
+        self._allow_publishing()
+
+    def _take_answer(self, answer: Answered) -> None:
+        if answer.accepted or answer.reason.startswith("duplicate:"):
+            self.outbox.confirm(answer.event_id)
+            self._pause_seconds = PAUSE_SECONDS_FIRST
+        elif answer.reason.startswith("rate-limited:"):
+            self.outbox.send_again(answer.event_id)
+            self._pause(answer.reason)
+        elif answer.reason.startswith("auth-required:"):
+            self.outbox.send_again(answer.event_id)
+            self._can_publish = False  # until a challenge was answered
+        else:
+            self.outbox.confirm(answer.event_id)
+            self.problem = answer.reason
+        if not len(self.outbox):
+            self._drained.set()
+
+    def _take_closed(self, subscription: str, reason: str) -> None:
+        self.problem = reason
+        if subscription == LIVE:
+            self.is_up = False
+            self._pause_seconds = min(2 * self._pause_seconds, PAUSE_SECONDS_MAX)
+            self._later(self._pause_seconds, self._subscribe)
+
+    def _take_notice(self, text: str) -> None:
+        self.problem = text
+        if "rate" in text.lower() and "limit" in text.lower():
+            self._pause(text)
+
+    def _take_challenge(self, challenge: str) -> bool:
+        """Answer with our key, ask again for the subscription, and send again what was refused (NIP-42)."""
+        self._challenges += 1
+        if self._challenges > CHALLENGES_MAX:
+            return False
+        try:
+            tags = (("relay", self.url), ("challenge", challenge))
+            event = sign_event(self._key, int(time.time()), AUTH_KIND, tags, "")
+        except LocalProtocolError:
+            return False
+        self._say("AUTH", auth_frame(event))
+        self.outbox.send_all_again()
+        self._subscribe()
+        return True
+
+    def _subscribe(self) -> None:
+        now = int(time.time())
+        look_back = (
+            FIRST_LOOK_BACK_SECONDS if self._last_heard is None else now - self._last_heard + SLACK_SECONDS
+        )
+        since = now if self._skips_stored else now - int(min(look_back, FIRST_LOOK_BACK_SECONDS))
+        if self._replay is None:
+            self._replay = Replay()
+            self._later(REPLAY_SECONDS_MAX, self._release_stored)
+        self._control.pop(LIVE, None)
+        self._say(LIVE, live_frame(self._topic, now, since))
+
+    def _release_stored(self) -> None:
+        replay, self._replay = self._replay, None
+        if replay is not None:
+            for wire in replay.take():
+                self._on_wire(wire)
+
+    def _allow_publishing(self) -> None:
+        self._can_publish = True
+        self._wake.set()
+
+    def _pause(self, reason: str) -> None:
+        """The relay wants less of us: nothing is published for a while, each time longer."""
+        self.problem = reason
+        if self._can_publish:
+            self._can_publish = False
+            self._later(self._pause_seconds, self._allow_publishing)
+            self._pause_seconds = min(2 * self._pause_seconds, PAUSE_SECONDS_MAX)
+
+    def _say(self, purpose: str, frame: bytes) -> None:
+        """Send a frame before any packet; a newer one of the same purpose replaces it."""
+        self._control[purpose] = frame
+        self._wake.set()
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something on this connection, unless it has ended by then."""
+
+        def act() -> None:
+            self._timers.discard(timer)
+            action()
+
+        timer = asyncio.get_running_loop().call_later(seconds, act)
+        self._timers.add(timer)
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """A relay must not send us elsewhere: into a private network, say."""
+        return exc
+
+
+def _open(url: str) -> connect:
+    host = urlsplit(url).hostname or ""
+    is_local = host in {"localhost", "::1"} or host.startswith("127.")
+    return _Connect(
+        url,
+        compression=None,  # saves 300 kB a connection; packets are mostly hex and small
+        max_size=FRAME_BYTES_MAX,
+        max_queue=FRAMES_AHEAD_MAX,
+        open_timeout=OPEN_SECONDS_MAX,
+        close_timeout=CLOSE_SECONDS_MAX,
+        ping_interval=HEARTBEAT_SECONDS,
+        ping_timeout=HEARTBEAT_SECONDS,
+        user_agent_header="dicast",
+        proxy=None if is_local else True,
+    )
+
+
+def _is_too_big(closed: ConnectionClosed) -> bool:
+    return closed.sent is not None and closed.sent.code == 1009
+
+
+def _described(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
