@@ -108,7 +108,7 @@ def _identifier(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def _data(prefix: str, text: str) -> bytes:
+def _payload(prefix: str, text: str) -> bytes:
     found, data = decode(text)
     if found != prefix:
         raise KeyTextError("key_prefix", f"This begins with {found}1, not with {prefix}1.")
@@ -116,7 +116,7 @@ def _data(prefix: str, text: str) -> bytes:
 
 
 def _fixed(prefix: str, text: str) -> bytes:
-    data = _data(prefix, text)
+    data = _payload(prefix, text)
     if len(data) != 32:
         raise KeyTextError("key_length", f"This {prefix} holds {len(data)} bytes, not 32.")
     return data
@@ -135,7 +135,7 @@ def _relay_entries(relays: tuple[str, ...]) -> bytes:
 
 
 def _entries(prefix: str, text: str) -> list[tuple[int, bytes]]:
-    data = _data(prefix, text)
+    data = _payload(prefix, text)
     entries: list[tuple[int, bytes]] = []
     while data:
         length = data[1] if len(data) > 1 else len(data)
