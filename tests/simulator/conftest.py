@@ -12,7 +12,7 @@ from dicast.protocol.outputs import Batch, Deadline, PacketRefused, Put, Send
 from dicast.protocol.settings import NodeSettings
 from dicast.simulator.clock import HostClock
 from dicast.simulator.faults import Faults, draw_faults
-from dicast.simulator.host import Host, Machine, SimulatedNode, make_identity
+from dicast.simulator.host import Host, Machine, NodeMaker, make_identity
 from dicast.simulator.trace import Trace
 from dicast.simulator.world import World
 
@@ -67,13 +67,13 @@ def gossip_world(make_host: Callable[[int], Host]) -> Callable[..., World]:
         seed: int,
         nodes: int = 5,
         faults: Faults | None = None,
-        make_node: Callable[[Machine, Mapping[str, Mapping[str, bytes]]], SimulatedNode] | None = None,
+        make_node: NodeMaker | None = None,
     ) -> World:
         return World(
             seed,
             [make_host(index) for index in range(nodes)],
             faults or draw_faults(seed, nodes, 1),
-            make_node=make_node or (lambda machine, tables: Gossip(machine.index, tables)),
+            make_node=make_node or (lambda machine, tables, reader: Gossip(machine.index, tables)),
             trace=Trace(keep_lines=True),
         )
 

@@ -84,7 +84,7 @@ def test_unix_time_jumps_and_is_corrected_but_monotonic_time_only_grows(gossip_w
             return Batch()
 
     faults = msgspec.structs.replace(no_faults(1, 1), jumps=(Jump(10_500, 0, -5_000),))
-    gossip_world(1, nodes=1, faults=faults, make_node=lambda machine, tables: Watch()).run()
+    gossip_world(1, nodes=1, faults=faults, make_node=lambda *parts: Watch()).run()
     steps = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(seen)]
     assert {step[0] for step in steps} == {1_000}
     assert [step[1] for step in steps if step[1] != 1_000] == [-4_000, 6_000]
@@ -100,7 +100,7 @@ def test_a_node_that_raises_is_a_violation(gossip_world):
         def handle(self, input, now):
             raise ValueError("no")
 
-    world = gossip_world(1, nodes=1, faults=no_faults(1, 1), make_node=lambda machine, tables: Broken())
+    world = gossip_world(1, nodes=1, faults=no_faults(1, 1), make_node=lambda *parts: Broken())
     with pytest.raises(Violation, match=r"(?s)never_raises .*ValueError: no"):
         world.run()
 
@@ -115,6 +115,6 @@ def test_a_node_that_wants_to_be_woken_in_the_past_is_a_violation(gossip_world):
         def handle(self, input, now):
             return Batch()
 
-    world = gossip_world(1, nodes=1, faults=no_faults(1, 1), make_node=lambda machine, tables: Hot())
-    with pytest.raises(Violation, match=r"hot_loop .* stuck"):
+    world = gossip_world(1, nodes=1, faults=no_faults(1, 1), make_node=lambda *parts: Hot())
+    with pytest.raises(Violation, match=r"hot_loop .*stuck"):
         world.run()

@@ -9,6 +9,7 @@ import msgspec
 
 from dicast.base.crypto import KeyPair
 from dicast.base.types import NodeId, Now
+from dicast.protocol.envelope import PacketReader
 from dicast.protocol.inputs import Input
 from dicast.protocol.outputs import Batch, Deadline, StartInference
 from dicast.protocol.settings import Identity, NodeSettings
@@ -24,7 +25,7 @@ class SimulatedNode(Protocol):
         """What to do first."""
         ...
 
-    def handle(self, input: Input, now: Now) -> Batch:
+    def handle(self, happened: Input, now: Now) -> Batch:
         """What to do about one input."""
         ...
 
@@ -48,7 +49,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 Tables = Mapping[str, Mapping[str, bytes]]
-NodeMaker = Callable[[Machine, Tables], SimulatedNode]
+NodeMaker = Callable[[Machine, Tables, PacketReader], SimulatedNode]
 
 
 class Conduct:

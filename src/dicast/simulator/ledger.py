@@ -12,7 +12,7 @@ from dicast.base.types import EventId, NodeId
 from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.inputs import Question
 from dicast.protocol.messages import Body, Kind
-from dicast.protocol.outputs import PacketRefused, Report
+from dicast.protocol.outputs import AskRefused, PacketRefused, Report, RoundDecided, RoundEnded
 
 
 class Violation(Exception):  # noqa: N818  (what a checker finds; the word of the spec)
@@ -58,12 +58,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger:
     """History by packet and by fact. Honest means: no part of the node was replaced."""
 
-    def __init__(self, node_ids: Iterable[NodeId], dishonest: Iterable[int]) -> None:
+    def __init__(self, node_ids: Iterable[NodeId]) -> None:
         self.node_ids = tuple(node_ids)
-        self.dishonest = frozenset(dishonest)
-        self.honest_ids = frozenset(
-            node_id for index, node_id in enumerate(self.node_ids) if index not in self.dishonest
-        )
+        self.dishonest: set[int] = set()
+        self.honest_ids = set(self.node_ids)
         self.sent: list[Sent] = []
         self.by_id: dict[EventId, Sent] = {}
         self.told: list[Told] = []
@@ -71,6 +69,11 @@ class Ledger:
         self.lost_asks: set[str] = set()
         self.refused: Counter[str] = Counter()
         self._known: set[bytes] = set()
+
+    def disown(self, host: int) -> None:
+        """A part of this host's node was replaced."""
+        self.dishonest.add(host)
+        self.honest_ids.discard(self.node_ids[host])
 
     def is_honest(self, host: int) -> bool:
         """Whether no part of the host's node was replaced."""
@@ -100,3 +103,16 @@ class Ledger:
     def of_kind(self, kind: Kind) -> list[Sent]:
         """Every packet of a kind, in the order they first left."""
         return [sent for sent in self.sent if sent.packet.kind is kind]
+
+    def endings(self) -> dict[str, int]:
+        """How often questions ended in each way."""
+        counts: Counter[str] = Counter()
+        for told in self.told:
+            match told.report:
+                case RoundDecided(verdict=verdict):
+                    counts[verdict.reason.value] += 1
+                case RoundEnded(code=code) | AskRefused(code=code):
+                    counts[code] += 1
+                case _:
+                    pass
+        return dict(sorted(counts.items()))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from dicast.base.types import RequestId
-from dicast.protocol.envelope import PacketReader
+from dicast.protocol.envelope import PacketReader, topic_of
 from dicast.protocol.inputs import (
     Asked,
+    BeaconSeen,
     Embedded,
     EmbeddingFailed,
     InferenceFailed,
@@ -26,7 +27,7 @@ from dicast.simulator.dice import Dice
 from dicast.simulator.embedder import EmbeddingMemory
 from dicast.simulator.engines import MODEL, OFFERED, answer
 from dicast.simulator.faults import Crash, Faults, Jump, Partition, Stage, Works
-from dicast.simulator.host import Host, NodeMaker
+from dicast.simulator.host import Conduct, Host, NodeMaker
 from dicast.simulator.ledger import Ask, Ledger, Violation
 from dicast.simulator.network import QUIET, Network, Parcel
 from dicast.simulator.reader import RememberingReader
@@ -72,11 +73,12 @@ class World:
         self.network = Network(self.heap, Dice(seed, "network"), self._deliver)
         self.dice = Dice(seed, "works")
         self.handled = 0
-        dishonest = [host.index for host in self.hosts if host.conduct.name]
-        self.ledger = Ledger([host.machine.node_id for host in self.hosts], dishonest)
+        self.ledger = Ledger([host.machine.node_id for host in self.hosts])
+        self.topic = topic_of(self.hosts[0].machine.settings.network)
         self.watchers: list[Watcher] = []
-        self._make_node = make_node
+        self.make_node = make_node
         self._works = faults.works
+        self._beacon: BeaconSeen | None = None
         self._plan()
 
     def run(self) -> None:
@@ -86,6 +88,17 @@ class World:
     def ask(self, ask: Ask) -> None:
         """Put a question to a host at its time; a machine that is down then is asked when it is back."""
         self.heap.schedule(ask.at_ms, self._ask, self.hosts[ask.host], ask)
+
+    def recast(self, host: Host, conduct: Conduct) -> None:
+        """Replace a part of a host's node; it is no longer honest."""
+        host.conduct = conduct
+        self.ledger.disown(host.index)
+
+    def see_beacon(self, seen: BeaconSeen, detail: object = None) -> None:
+        """The beacon published a value: everybody who is up hears it, the rest when they are back."""
+        self._beacon = seen
+        for host in self.hosts:
+            self.give(host, seen)
 
     def publish(self, host: Host, wire: bytes) -> None:
         """Send one packet of a host to everybody."""
@@ -125,7 +138,7 @@ class World:
             return
         host.boots += 1
         host.clock.reboot(self.dice.below(1_000_000) - self.heap.now_ms)
-        host.node = self._make_node(host.machine, host.disk.tables())
+        host.node = self.make_node(host.machine, host.disk.tables(), self.reader)
         self._say(host, "up" if host.boots == 1 else "up again")
         try:
             batch = host.node.start(host.clock.now(self.heap.now_ms))
@@ -134,9 +147,11 @@ class World:
         self._perform(host, batch)
         for watcher in self.watchers:
             watcher.booted(self, host)
+        if self._beacon is not None:
+            self.give(host, self._beacon)
         if Role.WORKER in host.machine.settings.roles:
             self.give(host, ModelsChanged((OFFERED,)))
-        elif host.node is not None:
+        elif host.is_up:
             self._arm(host)
 
     def crash(self, host: Host, down_ms: int) -> None:

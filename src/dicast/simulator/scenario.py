@@ -1,0 +1,126 @@
+"""From a seed to a world ready to run: machines, cast, faults, questions, beacon."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from dicast.consensus.constants import EMBEDDER
+from dicast.protocol.envelope import PacketReader
+from dicast.protocol.inputs import BeaconSeen
+from dicast.protocol.messages import Role
+from dicast.protocol.node import Node
+from dicast.protocol.outputs import Put
+from dicast.protocol.records import ENCODER, StandingRecord, Table
+from dicast.protocol.settings import NodeSettings
+from dicast.simulator.adversaries import Babbler, Chorus, Colluder, Liar, Splicer, forging_relay
+from dicast.simulator.adversary_crowds import Spammer, Sybils
+from dicast.simulator.adversary_members import (
+    Copier,
+    FalseEmbedder,
+    FalseSigner,
+    Framer,
+    LateCommitter,
+    TwoCommits,
+    TwoReveals,
+    Withholder,
+)
+from dicast.simulator.adversary_requesters import REQUESTERS
+from dicast.simulator.clock import HostClock
+from dicast.simulator.dice import Dice
+from dicast.simulator.faults import Faults, draw_faults
+from dicast.simulator.host import Conduct, Host, Machine, NodeMaker, Tables, make_identity
+from dicast.simulator.trace import Trace
+from dicast.simulator.workload import BEACON_PERIOD_MS, beacon_round, draw_asks
+from dicast.simulator.world import World
+
+NETWORK = "simulated"
+DISHONEST_SHARE = 3
+"""At most one host in three is an adversary: beyond it frames promise nothing."""
+FOLLOWERS_PM = 120
+"""Hosts in a thousand that only ask."""
+
+MEMBERS = (
+    Liar, Colluder, Chorus, Splicer, Babbler, Withholder, Copier, LateCommitter, TwoCommits, TwoReveals,
+    FalseEmbedder, FalseSigner, Framer, Spammer, Sybils,
+)  # fmt: skip
+ADVERSARIES: dict[str, Callable[[World, Host], Conduct]] = {
+    adversary.name: adversary for adversary in (*MEMBERS, *REQUESTERS)
+}
+"""Every adversary by its name."""
+
+
+def make_node(machine: Machine, tables: Tables, reader: PacketReader) -> Node:
+    """A real node."""
+    return Node(machine.identity, machine.settings, reader, tables)
+
+
+def make_world(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False) -> World:
+    """World `seed`, with its cast and questions in place."""
+    faults = draw_faults(seed, nodes, minutes)
+    world = bare_world(seed, nodes, faults, keep_lines=keep_lines)
+    for index, name in draw_cast(seed, nodes).items():
+        cast(world, index, name)
+    if faults.forging_relay:
+        world.network.forge = forging_relay(world)
+    asks = draw_asks(seed, world.hosts, faults)
+    for ask in asks:
+        world.ask(ask)
+    if any(ask.question.admission == "drawn" for ask in asks):
+        shine(world)
+    return world
+
+
+def bare_world(
+    seed: int, nodes: int, faults: Faults, *, keep_lines: bool = False, maker: NodeMaker = make_node
+) -> World:
+    """Honest hosts and faults, nobody asking."""
+    dice = Dice(seed, "machines")
+    hosts = [_host(seed, index, faults, dice) for index in range(nodes)]
+    return World(seed, hosts, faults, make_node=maker, trace=Trace(keep_lines=keep_lines))
+
+
+def draw_cast(seed: int, nodes: int) -> dict[int, str]:
+    """Which hosts are adversaries, and which: a few kinds a world, none in a third of them."""
+    dice = Dice(seed, "cast")
+    if dice.chance(300):
+        return {}
+    kinds = dice.sample(sorted(ADVERSARIES), dice.between(1, 4))
+    if {"chorus", "splicer"} & set(kinds):
+        kinds += ["chorus", "splicer"]
+    hosts = dice.sample(range(nodes), dice.between(1, max(1, nodes // DISHONEST_SHARE)))
+    return {index: dice.pick(kinds) for index in hosts}
+
+
+def cast(world: World, index: int, name: str) -> None:
+    """Replace a part of a host's node before the world runs."""
+    world.recast(world.hosts[index], ADVERSARIES[name](world, world.hosts[index]))
+
+
+def shine(world: World) -> None:
+    """A public beacon tells every host its values; a host that was down hears the last when it is back."""
+    for number in range(1, beacon_round(world.faults.end_ms) + 1):
+        value = hashlib.sha256(f"beacon {world.seed} {number}".encode()).hexdigest()
+        world.heap.schedule(number * BEACON_PERIOD_MS, world.see_beacon, BeaconSeen(number, value))
+
+
+def _host(seed: int, index: int, faults: Faults, dice: Dice) -> Host:
+    follower = dice.chance(FOLLOWERS_PM) and index > 0
+    roles = () if follower else (Role.WORKER, Role.VALIDATOR)
+    settings = NodeSettings(
+        network=NETWORK, roles=roles, embedders=() if follower else (EMBEDDER,), slots=dice.between(6, 12)
+    )
+    return Host(Machine(index, make_identity(seed, index), settings), HostClock(0, faults.skews_ms[index]))
+
+
+def give_standing(world: World, agreed: int) -> None:
+    """Every host has seen every other agree in so many rounds: the weights of a draw."""
+    record = ENCODER.encode(StandingRecord(agreed=agreed))
+    for host in world.hosts:
+        others = (other.machine.node_id for other in world.hosts if other is not host)
+        host.disk.apply([Put(Table.STANDING, node_id, record) for node_id in others])
+
+
+def replay_line(seed: int, nodes: int, minutes: int) -> str:
+    """The command that shows a world again."""
+    return f"dicast simulate --seed {seed} --nodes {nodes} --minutes {minutes}"

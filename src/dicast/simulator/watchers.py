@@ -1,0 +1,101 @@
+"""Checkers that look into a running node: refusals, rebuilding from a disk, memory."""
+
+from __future__ import annotations
+
+from dicast.protocol.inputs import Input
+from dicast.protocol.outputs import Batch, PacketRefused
+from dicast.simulator.dice import Dice
+from dicast.simulator.disk import Disk
+from dicast.simulator.host import Host
+from dicast.simulator.ledger import Violation
+from dicast.simulator.state import fingerprint, sizes
+from dicast.simulator.world import Watcher, World
+
+REFUSALS_WATCHED_MAX = 24
+"""Refusals looked at in one world: each walks the whole node twice."""
+REBUILDS_MAX = 12
+"""Nodes rebuilt from their disks in one world."""
+CONTAINER_ITEMS_MAX = 65_536
+"""No container of a node may hold more: the largest limit that the protocol names but for seen ids."""
+STATE_ITEMS_MAX = 200_000
+"""Items in all containers of one simulated node: its peers, rounds and seen ids with room to spare."""
+
+
+class RefusalsChangeNothing(Watcher):
+    """A refused input leaves the node as it was, but for the accounts that refusing itself needs."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = Dice(seed, "refusals")
+        self._left = REFUSALS_WATCHED_MAX
+        self._before: bytes | None = None
+
+    def before(self, world: World, host: Host, received: Input) -> None:
+        """Now and then, take the node's fingerprint."""
+        self._before = None
+        if self._left and not host.conduct.name and self._dice.bits(8) == 0:
+            self._before = fingerprint(host.node)
+
+    def after(self, world: World, host: Host, received: Input, batch: Batch) -> None:
+        """If the input was refused and nothing else, the fingerprint is the same."""
+        before, self._before = self._before, None
+        refused = len(batch.reports) == 1 and isinstance(batch.reports[0], PacketRefused)
+        if before is None or not refused or batch != Batch(reports=batch.reports):
+            return
+        self._left -= 1
+        if fingerprint(host.node) != before:
+            raise Violation(
+                "refusals_change_nothing",
+                world.heap.now_ms,
+                f"{host.name} changed on a packet refused as {batch.reports[0]}",
+            )
+
+
+class RebuiltIsTheSame(Watcher):
+    """A node made from a disk does what the disk says: twice the same, and never another commit or reveal."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = Dice(seed, "rebuilds")
+        self._left = REBUILDS_MAX
+
+    def after(self, world: World, host: Host, received: Input, batch: Batch) -> None:
+        """Now and then, rebuild a node beside the running one and compare what both stand for."""
+        if not self._left or host.conduct.name or not batch.writes or self._dice.bits(3):
+            return
+        self._left -= 1
+        self._compare(world, host)
+
+    def _compare(self, world: World, host: Host) -> None:
+        """Before the batch is performed the disk is what the node last made durable."""
+        tables = host.disk.tables()
+        now = host.clock.now(world.heap.now_ms)
+        starts: list[tuple[Batch, bytes]] = []
+        for _ in range(2):
+            node = world.make_node(host.machine, tables, world.reader)
+            starts.append((node.start(now), fingerprint(node)))
+        if starts[0] != starts[1]:
+            raise Violation("rebuilt_is_the_same", world.heap.now_ms, f"{host.name} starts in two ways")
+        again = world.make_node(host.machine, _after(tables, starts[0][0]), world.reader)
+        again.start(now)
+        if fingerprint(again) != starts[0][1]:
+            raise Violation("rebuilt_is_the_same", world.heap.now_ms, f"{host.name} wakes up another")
+
+
+def check_memory(world: World) -> None:
+    """P10: no container of an honest node grew beyond what the protocol's limits allow."""
+    for host in world.hosts:
+        if host.node is None or host.conduct.name:
+            continue
+        total = 0
+        for path, count in sizes(host.node):
+            total += count
+            if count > CONTAINER_ITEMS_MAX:
+                raise Violation("bounded_memory", world.heap.now_ms, f"{host.name} {path} holds {count}")
+        if total > STATE_ITEMS_MAX:
+            raise Violation("bounded_memory", world.heap.now_ms, f"{host.name} holds {total} items")
+
+
+def _after(tables: dict[str, dict[str, bytes]], batch: Batch) -> dict[str, dict[str, bytes]]:
+    """The tables once a batch's writes are durable."""
+    disk = Disk(tables)
+    disk.apply(batch.writes)
+    return disk.tables()
