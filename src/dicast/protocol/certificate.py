@@ -1,0 +1,270 @@
+"""A round as a file that anybody can check offline; see `spec/12-certificate.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from dicast.base.codec import CodecError, decode, encode
+from dicast.base.errors import RemoteProtocolError
+from dicast.base.hashing import tagged
+from dicast.base.types import Digest, EventId, Json, NodeId
+from dicast.consensus.judge import Verdict, judge
+from dicast.protocol.admission import is_drawn, is_possible
+from dicast.protocol.casework import Bits, case_of, texts_to_embed
+from dicast.protocol.envelope import Packet, PacketReader
+from dicast.protocol.messages import (
+    Admission,
+    Close,
+    Commit,
+    Panel,
+    Quorum,
+    Request,
+    Reveal,
+    Signature,
+)
+from dicast.protocol.round import Conflict, Round
+
+CERTIFICATE_BYTES_MAX = 64 * 1024 * 1024
+"""256 reveals of 48 KiB and their commits and signatures are 13 MiB; four times that is hostile."""
+
+Embed = Callable[[str, Sequence[str]], list[bytes] | None]
+"""The reader's own embedders: (name, texts) -> packed bits of each text, or None for an unknown name."""
+
+
+class Fault(StrEnum):
+    """The first wrong thing about a certificate."""
+
+    SHAPE = "shape"
+    SIGNATURE_BROKEN = "signature_broken"
+    WRONG_NETWORK = "wrong_network"
+    REQUEST_MISSING = "request_missing"
+    REQUEST_IMPOSSIBLE = "request_impossible"
+    PANEL_NOT_DRAWN = "panel_not_drawn"
+    PACKET_MISPLACED = "packet_misplaced"
+    PACKET_MISSING = "packet_missing"
+    CONTRADICTION = "contradiction"
+    EMBEDDING_WRONG = "embedding_wrong"
+    VERDICT_DIFFERS = "verdict_differs"
+    SIGNATURE_DIFFERS = "signature_differs"
+
+
+class CertificateError(Exception):
+    """The certificate does not hold: the first wrong thing, and what it is about."""
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(f"{fault.value}: {detail}")
+        self.fault = fault
+        self.detail = detail
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What a certificate that holds proves, and what it does not.
+
+    `embeddings_checked`: the reader's own weights read every answer. `panel`: `drawn`, or the
+    requester's word. `inputs_signed_seats` of `need`: with as many nobody can show a second CLOSE unnoticed.
+    """
+
+    request_id: str
+    requester: NodeId
+    prompt: str
+    verdict: Verdict
+    admission: Admission
+    attempt: int
+    previous: str
+    embeddings_checked: bool
+    panel_drawn: bool
+    signed_seats: int
+    inputs_witnessed: bool
+    models: dict[NodeId, str]
+
+
+class _Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    v: int
+    events: tuple[dict[str, object], ...]
+    recomputed: dict[str, dict[str, str]]
+    verdict: dict[str, object]
+
+
+def signature_digest(
+    topic: str, request_id: str, quorum_id: str, close_id: str, verdict_digest: str
+) -> Digest:
+    """What a member signs: SHA-256("dicast/signature/1" | topic | request | quorum | close | verdict)."""
+    parts = (topic, request_id, quorum_id, close_id, verdict_digest)
+    return Digest(tagged("dicast/signature/1", *map(bytes.fromhex, parts)).hex())
+
+
+def signed_seats(round_: Round, topic: str, verdict: Verdict) -> int:
+    """Seats of the members whose signature is about this very verdict."""
+    expected = _expected(round_, topic, verdict)
+    signers = [author for author, (_, body) in round_.signatures.items() if body.digest == expected]
+    return sum(round_.seats_of(author) for author in signers)
+
+
+def _expected(round_: Round, topic: str, verdict: Verdict) -> Digest:
+    quorum, close = round_.ends()
+    return signature_digest(topic, round_.id, quorum.id, close.id, verdict.digest)
+
+
+def make_certificate(round_: Round, verdict: Verdict, bits: Bits) -> bytes:
+    """The certificate of a judged round: its signed events in their order, the bits, the verdict."""
+    quorum, close = round_.ends()
+    assert round_.close_body is not None, "a closed round has a close"
+    commits = sorted((round_.commits[commit][0] for commit in round_.sealed), key=_author)
+    reveals = sorted((round_.reveals[EventId(one)][0] for one in round_.close_body.reveals), key=_author)
+    expected = _expected(round_, round_.packet.topic, verdict)
+    agreeing = (packet for packet, body in round_.signatures.values() if body.digest == expected)
+    signatures = sorted(agreeing, key=_author)
+    panel = (round_.panel,) if round_.panel is not None else ()
+    packets = (round_.packet, *panel, *commits, quorum, *reveals, close, *signatures)
+    events: list[Json] = [msgspec.to_builtins(packet.event) for packet in packets]
+    recomputed: Json = {author: dict(sorted(of.items())) for author, of in sorted(bits.items())}
+    verdict_value: Json = msgspec.to_builtins(verdict)
+    return encode({"v": 1, "events": events, "recomputed": recomputed, "verdict": verdict_value}) + b"\n"
+
+
+def verify(data: bytes, embed: Embed | None, reader: PacketReader | None = None) -> Verification:
+    """Check every signature, digest, embedding and step, offline; raises `CertificateError`."""
+    sheet = _decode(data)
+    reader = reader or PacketReader()
+    packets = [_signed(event, reader) for event in sheet.events]
+    round_ = _replay(packets, reader)
+    bits, checked = _bits(round_, sheet.recomputed, embed)
+    try:
+        verdict = judge(case_of(round_, bits))
+    except RemoteProtocolError as error:
+        raise CertificateError(Fault.CONTRADICTION, error.message) from error
+    if msgspec.to_builtins(verdict) != sheet.verdict:
+        raise CertificateError(Fault.VERDICT_DIFFERS, "the inputs give another verdict than the one shown")
+    seats = _count_signatures(round_, packets[0].topic, verdict)
+    request = round_.request
+    return Verification(
+        request_id=round_.id,
+        requester=round_.requester,
+        prompt="\n".join(message.content for message in request.messages),
+        verdict=verdict,
+        admission=request.admission,
+        attempt=request.attempt,
+        previous=request.previous,
+        embeddings_checked=checked,
+        panel_drawn=request.admission is Admission.DRAWN,
+        signed_seats=seats,
+        inputs_witnessed=seats >= verdict.need,
+        models={packet.author: body.model for packet, body in round_.reveals.values()},
+    )
+
+
+def _decode(data: bytes) -> _Sheet:
+    if len(data) > CERTIFICATE_BYTES_MAX:
+        raise CertificateError(Fault.SHAPE, "the file is larger than 64 MiB")
+    try:
+        sheet = msgspec.convert(decode(data.rstrip(b"\n")), _Sheet, strict=True)
+    except (CodecError, msgspec.ValidationError) as error:
+        raise CertificateError(Fault.SHAPE, f"not a certificate: {error}") from error
+    if sheet.v != 1:
+        raise CertificateError(Fault.SHAPE, f"version {sheet.v} is not known here")
+    return sheet
+
+
+def _signed(event: dict[str, object], reader: PacketReader) -> Packet:
+    try:
+        packet = reader.parse(msgspec.json.encode(event))
+    except RemoteProtocolError as error:
+        raise CertificateError(Fault.SHAPE, f"an event is not one of ours: {error.message}") from error
+    if not reader.is_signed(packet):
+        raise CertificateError(Fault.SIGNATURE_BROKEN, f"the signature of event {packet.id} does not hold")
+    return packet
+
+
+def _replay(packets: list[Packet], reader: PacketReader) -> Round:
+    """Let a fresh round hear the packets in order: each must be accepted."""
+    round_: Round | None = None
+    for packet in packets:
+        try:
+            body = reader.body(packet)
+        except RemoteProtocolError as error:
+            raise CertificateError(Fault.SHAPE, f"event {packet.id}: {error.message}") from error
+        if round_ is None:
+            round_ = _opened(packet, body)
+        else:
+            _hear(round_, packet, body)
+    if round_ is None or round_.quorum is None or round_.close is None:
+        raise CertificateError(Fault.PACKET_MISSING, "the request, the quorum or the close is missing")
+    if round_.missing():
+        raise CertificateError(Fault.PACKET_MISSING, f"event {round_.missing()[0]} is named and missing")
+    return round_
+
+
+def _opened(packet: Packet, body: object) -> Round:
+    if not isinstance(body, Request):
+        raise CertificateError(Fault.REQUEST_MISSING, "the first event is not a request")
+    if not is_possible(body):
+        raise CertificateError(Fault.REQUEST_IMPOSSIBLE, "the request's frame or members cannot hold")
+    return Round(packet, body, 0, 0)
+
+
+def _hear(round_: Round, packet: Packet, body: object) -> None:
+    if packet.topic != round_.packet.topic:
+        raise CertificateError(Fault.WRONG_NETWORK, f"event {packet.id} belongs to another network")
+    heard = _dispatch(round_, packet, body)
+    if isinstance(heard, Conflict):
+        raise CertificateError(Fault.CONTRADICTION, f"{packet.author} signed two of a kind: {packet.id}")
+    if heard is not None:
+        raise CertificateError(Fault.PACKET_MISPLACED, f"event {packet.id} does not fit: {heard}")
+
+
+def _dispatch(round_: Round, packet: Packet, body: object) -> object:
+    quorum_id = round_.quorum.id if round_.quorum is not None else None
+    close_id = round_.close.id if round_.close is not None else None
+    match body:
+        case Panel() if packet.predecessor == round_.id:
+            if not is_drawn(round_.id, round_.request, body):
+                raise CertificateError(Fault.PANEL_NOT_DRAWN, "the panel does not follow from the beacon")
+            return round_.hear_panel(packet, body)
+        case Commit() if packet.predecessor == round_.start_id:
+            return round_.hear_commit(packet, body, lambda _: True)
+        case Quorum() if packet.predecessor == round_.start_id:
+            return round_.hear_quorum(packet, body)
+        case Reveal() if packet.predecessor == quorum_id:
+            return round_.hear_reveal(packet, body)
+        case Close() if packet.predecessor == quorum_id:
+            return round_.hear_close(packet, body)
+        case Signature() if packet.predecessor == close_id:
+            return round_.hear_signature(packet, body)
+        case _:
+            raise CertificateError(
+                Fault.PACKET_MISPLACED, f"event {packet.id} does not follow its predecessor"
+            )
+
+
+def _bits(round_: Round, shown: Bits, embed: Embed | None) -> tuple[Bits, bool]:
+    """The reader's own bits where it can, else those shown; bits that differ are the first wrong thing."""
+    if embed is None:
+        return shown, False
+    texts = texts_to_embed(round_)
+    own: Bits = {}
+    for name in sorted(round_.request.frame.sec_distance_bits):
+        made = embed(name, list(texts.values()))
+        if made is None:
+            return shown, False
+        for author, bits in zip(texts, made, strict=True):
+            own.setdefault(author, {})[name] = bits.hex()
+    for author, of in sorted(shown.items()):
+        if own.get(NodeId(author)) != of:
+            raise CertificateError(Fault.EMBEDDING_WRONG, f"the bits of {author} are not of its answer")
+    return own, True
+
+
+def _count_signatures(round_: Round, topic: str, verdict: Verdict) -> int:
+    """Signatures over another verdict are a fault: a certificate holds none of them."""
+    seats = signed_seats(round_, topic, verdict)
+    everybody = sum(round_.seats_of(author) for author in round_.signatures)
+    if seats != everybody:
+        raise CertificateError(Fault.SIGNATURE_DIFFERS, "a signature is about another verdict")
+    return seats
+
+
+def _author(packet: Packet) -> NodeId:
+    return packet.author

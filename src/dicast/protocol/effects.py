@@ -1,0 +1,71 @@
+"""Collects what one input asks of the world, to be handed out as one batch."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from dicast.base.types import EventId, NodeId, Now
+from dicast.protocol.envelope import Packet, make_packet
+from dicast.protocol.messages import Body
+from dicast.protocol.outputs import Batch, Delete, Put, Report, Run, Send, Write
+from dicast.protocol.records import Table
+from dicast.protocol.settings import Identity
+
+
+class Effects:
+    """The effects of one input, in order. `spoken` holds our own new packets: our own roles hear them too."""
+
+    def __init__(self, identity: Identity, topic: str) -> None:
+        self._identity = identity
+        self._topic = topic
+        self._writes: list[Write] = []
+        self._sends: list[Send] = []
+        self._runs: list[Run] = []
+        self._reports: list[Report] = []
+        self.spoken: deque[Packet] = deque()
+
+    def put(self, table: Table, key: str, value: bytes) -> None:
+        """Make a record durable before anything of this batch is sent."""
+        self._writes.append(Put(table.value, key, value))
+
+    def delete(self, table: Table, key: str) -> None:
+        """Forget a record."""
+        self._writes.append(Delete(table.value, key))
+
+    def speak(
+        self,
+        body: Body,
+        now: Now,
+        predecessor: EventId | None = None,
+        addressees: tuple[NodeId, ...] = (),
+    ) -> Packet:
+        """Sign a message, send it, and let our own roles hear it after this step."""
+        packet = make_packet(
+            self._identity.key, self._topic, body, now, predecessor=predecessor, addressees=addressees
+        )
+        self._sends.append(Send(packet.wire))
+        self.spoken.append(packet)
+        return packet
+
+    def repeat(self, wire: bytes) -> None:
+        """Send bytes that were sent before."""
+        self._sends.append(Send(wire))
+
+    def run(self, run: Run) -> None:
+        """Start or stop work."""
+        self._runs.append(run)
+
+    def report(self, report: Report) -> None:
+        """Tell a fact."""
+        self._reports.append(report)
+
+    def take(self) -> Batch:
+        """The batch so far; the collector is empty afterwards."""
+        batch = Batch(
+            writes=tuple(self._writes),
+            sends=tuple(self._sends),
+            runs=tuple(self._runs),
+            reports=tuple(self._reports),
+        )
+        self._writes, self._sends, self._runs, self._reports = [], [], [], []
+        return batch

@@ -1,0 +1,158 @@
+"""From bytes to packets and back: topic, tags and the strict body; see `spec/09-envelope.md`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from dicast.base.codec import CodecError, decode_as, encode
+from dicast.base.crypto import KeyPair
+from dicast.base.errors import RemoteProtocolError
+from dicast.base.events import Event, encode_event, is_signed, parse_event, sign_event
+from dicast.base.hashing import tagged
+from dicast.base.limits import ANNOUNCEMENT_EXPIRY_MS, EPHEMERAL_FRESHNESS_MS, PACKET_BYTES_MAX
+from dicast.base.types import EventId, NodeId, Now
+from dicast.protocol.messages import BODIES, EPHEMERAL, KINDS, STARTS, Body, Kind, Refusal
+
+_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+_KINDS: dict[int, Kind] = {int(kind): kind for kind in Kind}
+
+
+class Packet(msgspec.Struct, frozen=True):
+    """A parsed event of our topic. `body` was decoded strictly; the signature may not be checked yet."""
+
+    id: EventId
+    author: NodeId
+    kind: Kind
+    created_at: int
+    predecessor: EventId | None
+    addressees: tuple[NodeId, ...]
+    expires_at: int
+    topic: str
+    event: Event
+    wire: bytes
+
+
+def topic_of(network: str) -> str:
+    """The topic of an open network: hex SHA-256("dicast/network/1" | name)."""
+    return tagged("dicast/network/1", network.encode()).hex()
+
+
+class PacketReader:
+    """Parses wires and checks signatures. The simulator's subclass remembers both per wire."""
+
+    def parse(self, wire: bytes) -> Packet:
+        """The packet in `wire`; raises `RemoteProtocolError` whose code is a `Refusal`."""
+        return parse_packet(wire)
+
+    def is_signed(self, packet: Packet) -> bool:
+        """Does the Schnorr signature hold?"""
+        return is_signed(packet.event)
+
+    def body(self, packet: Packet) -> Body:
+        """The strictly decoded content; raises `RemoteProtocolError` with code `body`."""
+        return decode_body(packet)
+
+
+def parse_packet(wire: bytes) -> Packet:
+    """Shape only: size, event, tags. Signature and content come later, when the packet is wanted."""
+    if len(wire) > PACKET_BYTES_MAX:
+        raise RemoteProtocolError(Refusal.SIZE.value, "The packet is larger than 64 KiB.")
+    try:
+        event = parse_event(wire)
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(Refusal.SHAPE.value, error.message) from error
+    kind = _KINDS.get(event.kind)
+    if kind is None:
+        raise RemoteProtocolError(Refusal.UNKNOWN_KIND.value, "No message of ours has this kind.")
+    return _packet_of(event, kind, wire)
+
+
+def _packet_of(event: Event, kind: Kind, wire: bytes) -> Packet:
+    topic, predecessor, address, expires_at = "", "", "", 0
+    addressees: list[NodeId] = []
+    for tag in event.tags:
+        match tag:
+            case ("t", value) if not topic:
+                topic = value
+            case ("e", value) if not predecessor and _HEX64.match(value):
+                predecessor = value
+            case ("p", value) if _HEX64.match(value):
+                addressees.append(NodeId(value))
+            case ("d", value) if not address:
+                address = value
+            case ("expiration", value) if not expires_at and value.isdecimal() and len(value) < 16:
+                expires_at = int(value)
+            case _:
+                raise RemoteProtocolError(Refusal.SHAPE.value, "A tag is unknown, repeated or malformed.")
+    if not topic or (kind not in STARTS) != bool(predecessor):
+        raise RemoteProtocolError(Refusal.SHAPE.value, "The topic or the predecessor is missing.")
+    if (kind is Kind.ANNOUNCEMENT) != bool(address) or (address and address != topic):
+        raise RemoteProtocolError(Refusal.SHAPE.value, "Only announcements are addressable, by their topic.")
+    return Packet(
+        id=EventId(event.id),
+        author=NodeId(event.pubkey),
+        kind=kind,
+        created_at=event.created_at,
+        predecessor=EventId(predecessor) if predecessor else None,
+        addressees=tuple(addressees),
+        expires_at=expires_at,
+        topic=topic,
+        event=event,
+        wire=wire,
+    )
+
+
+def decode_body(packet: Packet) -> Body:
+    """Strict canonical content into the kind's record; raises `RemoteProtocolError`, code `body`."""
+    try:
+        return decode_as(packet.event.content.encode(), BODIES[packet.kind])
+    except CodecError as error:
+        raise RemoteProtocolError(Refusal.BODY.value, error.message) from error
+
+
+def make_packet(
+    key: KeyPair,
+    topic: str,
+    body: Body,
+    now: Now,
+    *,
+    predecessor: EventId | None = None,
+    addressees: Sequence[NodeId] = (),
+) -> Packet:
+    """Sign one message. One over the packet limit is our own bug: callers check `packet_bytes` first."""
+    kind = KINDS[type(body)]
+    tags = _tags(kind, topic, now, predecessor, addressees)
+    event = sign_event(key, now.unix_ms // 1000, int(kind), tags, encode(body).decode())
+    wire = encode_event(event)
+    assert len(wire) <= PACKET_BYTES_MAX, "a packet of ours is over the limit"
+    return _packet_of(event, kind, wire)
+
+
+def packet_bytes(topic: str, body: Body, now: Now) -> int:
+    """Bytes of the packet that would carry `body` with a predecessor: what the limits are about."""
+    kind = KINDS[type(body)]
+    blank = "0" * 64
+    tags = _tags(kind, topic, now, EventId(blank), ())
+    event = Event(
+        EventId(blank), NodeId(blank), now.unix_ms // 1000, int(kind), tags, encode(body).decode(), blank * 2
+    )
+    return len(encode_event(event))
+
+
+def _tags(
+    kind: Kind, topic: str, now: Now, predecessor: EventId | None, addressees: Sequence[NodeId]
+) -> tuple[tuple[str, ...], ...]:
+    seconds = now.unix_ms // 1000
+    tags: list[tuple[str, ...]] = [("t", topic)]
+    if predecessor is not None:
+        tags.append(("e", predecessor))
+    tags.extend(("p", addressee) for addressee in addressees)
+    if kind is Kind.ANNOUNCEMENT:
+        tags.append(("d", topic))
+        tags.append(("expiration", str(seconds + ANNOUNCEMENT_EXPIRY_MS // 1000)))
+    elif kind in EPHEMERAL:
+        tags.append(("expiration", str(seconds + EPHEMERAL_FRESHNESS_MS // 1000)))
+    return tuple(tags)

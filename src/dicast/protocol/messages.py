@@ -1,0 +1,276 @@
+"""What peers say: one frozen record a message kind, decoded strictly; see `spec/10-messages.md`."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+
+from dicast.base.types import Digest, EventId, NodeId
+from dicast.consensus.frame import Frame
+
+PANEL_CANDIDATES_MAX = 512
+"""Candidates of one draw: 512 keys with their units fill 40 of a packet's 64 KiB."""
+
+Hex64 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Version = Literal[1]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Label = Annotated[str, msgspec.Meta(max_length=256)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+SeatCount = Annotated[int, msgspec.Meta(ge=1, le=256)]
+
+
+class Kind(IntEnum):
+    """Nostr event kinds of Dicast's packets."""
+
+    ANNOUNCEMENT = 31411
+    REQUEST = 4110
+    PANEL = 4111
+    COMMIT = 4112
+    QUORUM = 4113
+    REVEAL = 4114
+    CLOSE = 4115
+    SIGNATURE = 4116
+    EVIDENCE = 4117
+    STATUS = 24110
+    WANT = 24112
+
+
+class Admission(StrEnum):
+    """Who may answer: members named by the requester, drawn by a beacon, or whoever comes."""
+
+    LISTED = "listed"
+    DRAWN = "drawn"
+    OPEN = "open"
+
+
+class Role(StrEnum):
+    """What a node offers: to run prompts, and to recompute and sign verdicts."""
+
+    WORKER = "worker"
+    VALIDATOR = "validator"
+
+
+class WorkState(StrEnum):
+    """What a member tells the requester before it commits."""
+
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    """Said by the requester: nobody waits for this round any more."""
+
+
+class Refusal(StrEnum):
+    """Why a packet changed nothing."""
+
+    SIZE = "size"
+    SHAPE = "shape"
+    TOPIC = "topic"
+    UNKNOWN_KIND = "unknown_kind"
+    STALE = "stale"
+    CLOCK = "clock"
+    DUPLICATE = "duplicate"
+    FOREIGN = "foreign"
+    BAD_SIGNATURE = "bad_signature"
+    BODY = "body"
+    RATE = "rate"
+    BANNED = "banned"
+    OWN = "own"
+    UNKNOWN_PREDECESSOR = "unknown_predecessor"
+    NOT_MEMBER = "not_member"
+    NOT_REQUESTER = "not_requester"
+    LATE = "late"
+    CONFLICT = "conflict"
+    OLDER = "older"
+    IMPOSSIBLE = "impossible"
+    FULL = "full"
+
+
+class DeclineReason(StrEnum):
+    """Why a member will not answer."""
+
+    BUSY = "busy"
+    MODEL_MISSING = "model_missing"
+    EMBEDDER_MISSING = "embedder_missing"
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    ENGINE_FAILED = "engine_failed"
+    ANSWER_TOO_LARGE = "answer_too_large"
+    ANSWER_MALFORMED = "answer_malformed"
+    TOO_LATE = "too_late"
+    BEACON_PUBLIC = "beacon_public"
+    NOT_DRAWN = "not_drawn"
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class OfferedModel(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A model an engine can run. `domain` says what it was made for; empty means general."""
+
+    name: Label
+    engine: Word
+    context_tokens: Count
+    quantization: Label = ""
+    domain: Label = ""
+
+
+class Announcement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """What a node offers; addressable, so the newest replaces the others. `load` counts busy `slots`."""
+
+    v: Version
+    models: Annotated[tuple[OfferedModel, ...], msgspec.Meta(max_length=64)] = ()
+    roles: Annotated[tuple[Role, ...], msgspec.Meta(max_length=8)] = ()
+    embedders: Annotated[tuple[Label, ...], msgspec.Meta(max_length=8)] = ()
+    slots: Count = 0
+    load: Count = 0
+    software: Label = ""
+    addresses: dict[Word, Label] = {}
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """Opens a round. `seats` is n for listed and drawn, the most that count for open."""
+
+    v: Version
+    messages: Annotated[tuple[Message, ...], msgspec.Meta(min_length=1, max_length=256)]
+    frame: Frame
+    admission: Admission
+    seats: SeatCount
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    temperature_milli: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+    selection_salt_hash: Hex64
+    sequence: Count
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=3)]
+    models: Annotated[tuple[Label, ...], msgspec.Meta(max_length=64)] = ()
+    members: Annotated[tuple[Hex64, ...], msgspec.Meta(max_length=256)] = ()
+    schema: Annotated[str, msgspec.Meta(max_length=32_768)] = ""
+    candidates_root: str = ""
+    beacon_round: Count = 0
+    previous: str = ""
+
+
+class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The draw: the beacon's value, every candidate's units, and the seats that follow from them."""
+
+    v: Version
+    beacon: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){1,128}\Z")]
+    candidates: Annotated[dict[Hex64, int], msgspec.Meta(max_length=PANEL_CANDIDATES_MAX)]
+    members: Annotated[dict[Hex64, SeatCount], msgspec.Meta(max_length=256)]
+
+
+class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Binds a member to an answer that nobody can read yet."""
+
+    v: Version
+    digest: Hex64
+
+
+class Quorum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seals the commits that count; after it no other does."""
+
+    v: Version
+    commits: Annotated[tuple[Hex64, ...], msgspec.Meta(max_length=256)]
+
+
+class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens and milliseconds, as the worker counted them; shown, never paid by."""
+
+    prompt_tokens: Count
+    completion_tokens: Count
+    first_token_ms: Count
+    total_ms: Count
+
+
+class Reveal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Opens a commit: the answer whole, the model that made it, the salt, and its bits by embedder."""
+
+    v: Version
+    answer: str
+    model: Label
+    salt: Hex64
+    embeddings: Annotated[dict[Label, str], msgspec.Meta(max_length=8)]
+    usage: Usage
+    engine: Word
+
+
+class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Fixes the reveals that count and opens the selection salt."""
+
+    v: Version
+    reveals: Annotated[tuple[Hex64, ...], msgspec.Meta(max_length=256)]
+    selection_salt: Hex64
+
+
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A member's word for the verdict; see `certificate.signature_digest`."""
+
+    v: Version
+    digest: Hex64
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two signed packets of one key that contradict each other, as wires."""
+
+    v: Version
+    packets: Annotated[tuple[str, ...], msgspec.Meta(min_length=2, max_length=2)]
+
+
+class WorkStatus(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A member's hint to the requester; proves nothing."""
+
+    v: Version
+    state: WorkState
+    reason: DeclineReason | None = None
+
+
+class Want(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Asks for packets of a round by their ids."""
+
+    v: Version
+    ids: Annotated[tuple[Hex64, ...], msgspec.Meta(min_length=1, max_length=64)]
+
+
+Body = (
+    Announcement
+    | Request
+    | Panel
+    | Commit
+    | Quorum
+    | Reveal
+    | Close
+    | Signature
+    | Evidence
+    | WorkStatus
+    | Want
+)
+
+BODIES: dict[Kind, type[Body]] = {
+    Kind.ANNOUNCEMENT: Announcement,
+    Kind.REQUEST: Request,
+    Kind.PANEL: Panel,
+    Kind.COMMIT: Commit,
+    Kind.QUORUM: Quorum,
+    Kind.REVEAL: Reveal,
+    Kind.CLOSE: Close,
+    Kind.SIGNATURE: Signature,
+    Kind.EVIDENCE: Evidence,
+    Kind.STATUS: WorkStatus,
+    Kind.WANT: Want,
+}
+KINDS: dict[type[Body], Kind] = {body: kind for kind, body in BODIES.items()}
+
+EPHEMERAL = frozenset({Kind.STATUS, Kind.WANT})
+STARTS = frozenset({Kind.ANNOUNCEMENT, Kind.REQUEST, Kind.EVIDENCE})
+"""Kinds that name no predecessor."""
+
+
+def prompt_text(messages: tuple[Message, ...]) -> str:
+    """The text the gates compare answers with: every turn's content, joined by line feeds."""
+    return "\n".join(message.content for message in messages)
+
+
+__all__ = ["BODIES", "KINDS", "Body", "Digest", "EventId", "Kind", "NodeId", "prompt_text"]

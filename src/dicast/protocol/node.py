@@ -1,0 +1,229 @@
+"""The node: what can happen (`inputs`) and what we do about it. It decides and never waits."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from dicast.base.errors import RemoteProtocolError
+from dicast.base.types import EventId, NodeId, Now, RequestId
+from dicast.protocol.announcer import Announcer
+from dicast.protocol.context import Context, Tables
+from dicast.protocol.directory import Peer
+from dicast.protocol.envelope import Packet, PacketReader
+from dicast.protocol.evidence import accused_by
+from dicast.protocol.inputs import (
+    Asked,
+    BeaconSeen,
+    Cancelled,
+    Embedded,
+    EmbeddingFailed,
+    InferenceFailed,
+    InferenceFinished,
+    Input,
+    ModelsChanged,
+    PacketReceived,
+    TimeReached,
+)
+from dicast.protocol.intake import Intake
+from dicast.protocol.messages import Announcement, Body, Evidence, Kind, Refusal, Request
+from dicast.protocol.orphans import Orphans
+from dicast.protocol.outputs import Batch, ClockSuspect, Deadline, PacketRefused
+from dicast.protocol.roundtable import RoundTable, RoundView
+from dicast.protocol.settings import Identity, NodeSettings
+
+FORGETTABLE = frozenset({Refusal.UNKNOWN_PREDECESSOR, Refusal.FULL, Refusal.RATE})
+"""Refusals that depend on the moment: the same packet may be welcome later."""
+
+
+class Node:
+    """`handle(input, now) -> Batch`. Remote input never raises; an exception is our own bug."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: NodeSettings,
+        reader: PacketReader | None = None,
+        tables: Tables | None = None,
+    ) -> None:
+        self._tables: Tables = tables or {}
+        self._context = Context(identity, settings, reader or PacketReader(), self._tables)
+        self._intake = Intake(self._context.topic, self._context.reader)
+        self._orphans = Orphans()
+        self._announcer = Announcer(self._context)
+        self._table = RoundTable(self._context, self._tables)
+        self._now = Now(0, 0)
+
+    def start(self, now: Now) -> Batch:
+        """The first batch: rounds that were open are resumed or ended with a reason."""
+        self._now = now
+        self._table.restore(self._tables, now)
+        self._tables = {}
+        self._announcer.change(now)
+        self._hear_ourselves(now)
+        return self._context.effects.take()
+
+    def handle(self, happened: Input, now: Now) -> Batch:
+        """One input, one batch."""
+        assert now.monotonic_ms >= self._now.monotonic_ms, "time went back"
+        self._now = now
+        match happened:
+            case PacketReceived(wire, carrier):
+                self._receive(wire, carrier, now)
+            case TimeReached():
+                self._tick(now)
+            case Asked():
+                self._table.ask(happened, now)
+            case Cancelled(ask_id):
+                self._table.cancel(ask_id, now)
+            case InferenceFinished():
+                self._table.hear_finished(happened, now)
+            case InferenceFailed(request_id, code):
+                self._table.hear_failed(request_id, code, now)
+            case Embedded():
+                self._table.hear_embedded(happened, now)
+            case EmbeddingFailed(job_id):
+                self._table.hear_embedding_failed(job_id, now)
+            case BeaconSeen(number, value):
+                self._see_beacon(number, value, now)
+            case ModelsChanged(models):
+                self._context.models = models
+                self._announcer.change(now)
+                self._announcer.take_due(self._table.load, now)
+            case _:
+                assert_never(happened)
+        self._hear_ourselves(now)
+        return self._context.effects.take()
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """When the node wants `TimeReached`: the earliest of its parts, with the reason."""
+        times = (
+            (self._announcer.deadline_ms, "announcement"),
+            (self._context.repeats.deadline_ms, "repeat"),
+            *self._table.deadlines(),
+        )
+        known = [Deadline(at_ms, reason) for at_ms, reason in times if at_ms is not None]
+        return min(known, key=lambda deadline: deadline.at_ms, default=None)
+
+    @property
+    def node_id(self) -> NodeId:
+        """Our own key."""
+        return self._context.own_id
+
+    def peers(self) -> tuple[Peer, ...]:
+        """Live announcements, by key."""
+        return self._context.directory.peers()
+
+    def rounds(self) -> tuple[RoundView, ...]:
+        """Rounds this node takes part in, as facts."""
+        return self._table.views()
+
+    def _receive(self, wire: bytes, carrier: str, now: Now) -> None:
+        try:
+            packet = self._intake.screen(wire, now)
+        except RemoteProtocolError as error:
+            self._context.effects.report(PacketRefused(error.code, carrier))
+            return
+        refusal = self._judge_packet(packet, carrier, now)
+        if refusal is not None:
+            author = packet.author if refusal not in {Refusal.BAD_SIGNATURE, Refusal.FOREIGN} else None
+            self._context.effects.report(PacketRefused(refusal.value, carrier, author))
+
+    def _judge_packet(self, packet: Packet, carrier: str, now: Now) -> Refusal | None:
+        refusal = self._interest(packet, carrier, now)
+        if refusal is not None:
+            return refusal
+        try:
+            self._intake.check_signature(packet, now)
+        except RemoteProtocolError as error:
+            return Refusal(error.code)
+        try:
+            body = self._context.reader.body(packet)
+            refusal = self._hear(packet, body, now)
+        except RemoteProtocolError:
+            refusal = Refusal.BODY
+        if refusal is Refusal.BODY:
+            self._context.directory.debit_malformed(packet.author, self._context.effects)
+        if refusal not in FORGETTABLE:
+            self._intake.remember(packet, now)
+        if refusal is None:
+            self._hear_orphans(packet.id, now)
+        return refusal
+
+    def _interest(self, packet: Packet, carrier: str, now: Now) -> Refusal | None:
+        """Dropped before the signature check: what concerns rounds of others, and our own echoes."""
+        if packet.author == self._context.own_id:
+            return Refusal.OWN
+        if packet.kind is Kind.REQUEST:
+            return self._interest_in_request(packet, now)
+        if packet.predecessor is None:
+            return None
+        request_id = self._table.round_id_of(packet.predecessor, now)
+        if request_id is None:
+            self._orphans.add(packet.predecessor, packet.wire, carrier)
+            return Refusal.UNKNOWN_PREDECESSOR
+        if self._table.is_foreign(request_id):
+            self._table.note_foreign(packet, now)
+            self._intake.remember(packet, now)
+            return Refusal.FOREIGN
+        return None
+
+    def _interest_in_request(self, packet: Packet, now: Now) -> Refusal | None:
+        try:
+            body = self._context.reader.body(packet)
+        except RemoteProtocolError:
+            return None
+        assert isinstance(body, Request), "the kind decides the body"
+        if self._table.wants(packet, body, now):
+            return None
+        self._table.note_foreign(packet, now)
+        self._intake.remember(packet, now)
+        return Refusal.FOREIGN
+
+    def _hear(self, packet: Packet, body: Body, now: Now) -> Refusal | None:
+        match body:
+            case Announcement():
+                return self._context.directory.hear(packet, body, now, self._context.effects)
+            case Evidence():
+                return self._hear_evidence(body)
+            case _:
+                return self._table.hear(packet, body, now)
+
+    def _hear_evidence(self, body: Evidence) -> Refusal | None:
+        accused = accused_by(body, self._context.topic, self._context.reader)
+        if accused == self._context.own_id:
+            return Refusal.OWN
+        banned = self._context.directory.ban(accused, "equivocation", self._context.effects)
+        return None if banned else Refusal.DUPLICATE
+
+    def _hear_orphans(self, predecessor: EventId | str, now: Now) -> None:
+        for wire, carrier in self._orphans.take(predecessor):
+            self._receive(wire, carrier, now)
+
+    def _hear_ourselves(self, now: Now) -> None:
+        """Our own roles hear what we said: a requester may be a member of its own round."""
+        spoken = self._context.effects.spoken
+        while spoken:
+            packet = spoken.popleft()
+            self._intake.remember(packet, now)
+            if packet.kind is Kind.REQUEST or packet.predecessor is not None:
+                self._table.hear(packet, self._context.reader.body(packet), now)
+                self._hear_orphans(packet.id, now)
+
+    def _see_beacon(self, number: int, value: str, now: Now) -> None:
+        self._context.see_beacon(number, value, now)
+        self._table.hear_beacon(now)
+
+    def _tick(self, now: Now) -> None:
+        for wire in self._context.repeats.take_due(now.monotonic_ms):
+            self._context.effects.repeat(wire)
+        self._table.take_due(now)
+        self._announcer.take_due(self._table.load, now)
+
+
+def clock_suspect(packet: Packet, now: Now) -> ClockSuspect:
+    """How far ahead of us a packet is stamped."""
+    return ClockSuspect(packet.author, packet.created_at * 1000 - now.unix_ms)
+
+
+__all__ = ["Node", "RequestId"]

@@ -1,0 +1,75 @@
+"""From a question to the request that opens its round."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dicast.base.errors import Rejection
+from dicast.base.types import NodeId
+from dicast.consensus.panel import candidates_root
+from dicast.consensus.selection import selection_salt_hash
+from dicast.protocol.admission import candidate_units, candidates_of, choose_members, too_few_nodes
+from dicast.protocol.context import Context
+from dicast.protocol.inputs import Question
+from dicast.protocol.messages import Admission, Request
+
+
+class Again(msgspec.Struct, frozen=True):
+    """Which attempt it is, the request of the one before, and who was silent in it."""
+
+    attempt: int
+    previous: str
+    left_out: frozenset[NodeId]
+
+
+FIRST = Again(1, "", frozenset())
+
+
+def make_request(
+    context: Context, question: Question, sequence: int, salt: str, again: Again
+) -> tuple[Request, dict[NodeId, int]]:
+    """The request, and the candidates of its draw (none unless it is drawn); raises `Rejection`."""
+    members: tuple[NodeId, ...] = ()
+    candidates: dict[NodeId, int] = {}
+    beacon_round = 0
+    match Admission(question.admission):
+        case Admission.LISTED:
+            members = choose_members(context, question, sequence, again.left_out)
+        case Admission.OPEN:
+            known = len(candidates_of(context, question))
+            if known < question.frame.quorum:
+                raise too_few_nodes(question, known)
+        case Admission.DRAWN:
+            beacon_round = _beacon_round(context, question)
+            candidates = candidate_units(context, question)
+    request = Request(
+        v=1,
+        messages=question.messages,
+        frame=question.frame,
+        admission=Admission(question.admission),
+        seats=question.seats,
+        max_tokens=question.max_tokens,
+        temperature_milli=question.temperature_milli,
+        selection_salt_hash=selection_salt_hash(salt),
+        sequence=sequence,
+        attempt=again.attempt,
+        models=question.models,
+        members=members,
+        schema=question.schema,
+        candidates_root=candidates_root(candidates) if candidates else "",
+        beacon_round=beacon_round,
+        previous=again.previous,
+    )
+    return request, candidates
+
+
+def _beacon_round(context: Context, question: Question) -> int:
+    latest = context.latest_beacon
+    number = question.beacon_round or (latest or 0) + 1
+    if latest is None or number <= latest:
+        raise Rejection(
+            "no_beacon",
+            "A drawn round needs a beacon round that is not public yet.",
+            "Configure a beacon, or ask with admission listed.",
+        )
+    return number

@@ -1,0 +1,224 @@
+"""What has been said in one round, and which packets may still be said; shared by every role."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from dicast.base.hashing import tagged
+from dicast.base.limits import MEMBERS_MAX, ROUND_FRESHNESS_MS
+from dicast.base.types import EventId, NodeId, RequestId
+from dicast.protocol.envelope import Packet
+from dicast.protocol.messages import (
+    Admission,
+    Close,
+    Commit,
+    Panel,
+    Quorum,
+    Refusal,
+    Request,
+    Reveal,
+    Signature,
+)
+
+VERSIONS_PER_KEY_MAX = 2
+"""Conflicting packets kept per key: two are evidence, a third adds nothing."""
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Two packets of one key that contradict each other."""
+
+    first: Packet
+    second: Packet
+
+
+Acceptance = Refusal | Conflict | None
+"""None: accepted. A conflict may have been accepted as well (see `Round.commit`)."""
+
+
+class Round:
+    """The packets of one round. `hear_*` either accepts a packet or says why not."""
+
+    def __init__(self, packet: Packet, request: Request, opened_ms: int, opened_unix_ms: int) -> None:
+        self.id = RequestId(packet.id)
+        self.packet = packet
+        self.request = request
+        self.requester = packet.author
+        self.opened_ms = opened_ms
+        self.opened_unix_ms = opened_unix_ms
+        frame = request.frame
+        self.sealing_ms = opened_ms + frame.deadline_ms
+        self.expires_ms = self.sealing_ms + frame.grace_ms + frame.reveal_ms + ROUND_FRESHNESS_MS
+        self.seats: dict[NodeId, int] = {}
+        if request.admission is Admission.LISTED:
+            self.seats = {NodeId(member): 1 for member in request.members}
+        self.panel: Packet | None = None
+        self.panel_body: Panel | None = None
+        self.commits: dict[EventId, tuple[Packet, Commit]] = {}
+        self.commits_of: dict[NodeId, list[EventId]] = {}
+        self.quorum: Packet | None = None
+        self.sealed: tuple[EventId, ...] = ()
+        self.reveals: dict[EventId, tuple[Packet, Reveal]] = {}
+        self.reveals_of: dict[NodeId, list[EventId]] = {}
+        self.close: Packet | None = None
+        self.close_body: Close | None = None
+        self.signatures: dict[NodeId, tuple[Packet, Signature]] = {}
+        self.stored: list[str] = []
+
+    @property
+    def start_id(self) -> EventId:
+        """What a commit and a quorum name as their predecessor: the panel where there is one."""
+        return self.panel.id if self.panel is not None else EventId(self.id)
+
+    def seats_of(self, node_id: NodeId) -> int:
+        """Votes of a member; one for anybody who was let into an open round."""
+        if self.request.admission is Admission.OPEN:
+            return 1 if node_id in self.commits_of else 0
+        return self.seats.get(node_id, 0)
+
+    def hear_panel(self, packet: Packet, body: Panel) -> Acceptance:
+        """The draw of a drawn round; the caller has checked that it follows from the beacon."""
+        if packet.author != self.requester:
+            return Refusal.NOT_REQUESTER
+        if self.panel is not None:
+            return Conflict(self.panel, packet)
+        self.panel, self.panel_body = packet, body
+        self.seats = {NodeId(member): seats for member, seats in sorted(body.members.items())}
+        return None
+
+    def hear_commit(self, packet: Packet, body: Commit, is_known: Callable[[NodeId], bool]) -> Acceptance:
+        """One commit a key; after the quorum only those inside it."""
+        inside = packet.id in self.sealed
+        if self.quorum is not None and not inside:
+            return Refusal.LATE
+        if self.request.admission is Admission.OPEN:
+            if not inside and not is_known(packet.author):
+                return Refusal.NOT_MEMBER
+            if len(self.commits) >= MEMBERS_MAX and not inside:
+                return Refusal.FULL
+        elif packet.author not in self.seats:
+            return Refusal.NOT_MEMBER
+        return self._keep(packet, self.commits_of, inside, lambda: self._put_commit(packet, body))
+
+    def hear_quorum(self, packet: Packet, body: Quorum) -> Acceptance:
+        """The first quorum holds; a second is evidence against the requester."""
+        if packet.author != self.requester:
+            return Refusal.NOT_REQUESTER
+        if self.quorum is not None:
+            return Conflict(self.quorum, packet)
+        if len(set(body.commits)) != len(body.commits):
+            return Refusal.BODY
+        self.quorum = packet
+        self.sealed = tuple(EventId(commit) for commit in body.commits)
+        return None
+
+    def hear_reveal(self, packet: Packet, body: Reveal) -> Acceptance:
+        """A reveal for our quorum by a key that may have a commit in it."""
+        inside = self.close_body is not None and packet.id in self.close_body.reveals
+        if self.close_body is not None and not inside:
+            return Refusal.LATE
+        if not self._may_reveal(packet.author):
+            return Refusal.NOT_MEMBER
+        if not has_bits_of(body, self.request):
+            return Refusal.BODY
+        return self._keep(packet, self.reveals_of, inside, lambda: self._put_reveal(packet, body))
+
+    def hear_close(self, packet: Packet, body: Close) -> Acceptance:
+        """The first close for our quorum holds; it must open the salt that the request named."""
+        if packet.author != self.requester:
+            return Refusal.NOT_REQUESTER
+        if self.close is not None:
+            return Conflict(self.close, packet)
+        salt_hash = tagged("dicast/selection-salt/1", bytes.fromhex(body.selection_salt)).hex()
+        if salt_hash != self.request.selection_salt_hash or len(set(body.reveals)) != len(body.reveals):
+            return Refusal.BODY
+        self.close, self.close_body = packet, body
+        return None
+
+    def hear_signature(self, packet: Packet, body: Signature) -> Acceptance:
+        """One signature a member."""
+        if packet.author not in self.seats and packet.author not in self.commits_of:
+            return Refusal.NOT_MEMBER
+        known = self.signatures.get(packet.author)
+        if known is not None:
+            return Conflict(known[0], packet)
+        self.signatures[packet.author] = (packet, body)
+        return None
+
+    def ends(self) -> tuple[Packet, Packet]:
+        """The quorum and the close of a closed round."""
+        assert self.quorum is not None, "a closed round was sealed"
+        assert self.close is not None, "the round is closed"
+        return self.quorum, self.close
+
+    def missing(self) -> tuple[EventId, ...]:
+        """Ids that the quorum and the close name and that have not come."""
+        reveals = self.close_body.reveals if self.close_body is not None else ()
+        lacking = [commit for commit in self.sealed if commit not in self.commits]
+        lacking.extend(EventId(reveal) for reveal in reveals if reveal not in self.reveals)
+        return tuple(lacking)
+
+    def sealed_seats(self) -> int:
+        """Seats of the commits inside the quorum, as far as they are known."""
+        authors = (self.commits[commit][0].author for commit in self.sealed if commit in self.commits)
+        return sum(self.seats_of(author) for author in authors)
+
+    def find(self, event_id: EventId) -> Packet | None:
+        """A packet of this round by its id, for whoever wants it."""
+        for single in (self.packet, self.panel, self.quorum, self.close):
+            if single is not None and single.id == event_id:
+                return single
+        pair = self.commits.get(event_id) or self.reveals.get(event_id)
+        if pair is not None:
+            return pair[0]
+        return next((packet for packet, _ in self.signatures.values() if packet.id == event_id), None)
+
+    def _may_reveal(self, author: NodeId) -> bool:
+        authors = {self.commits[commit][0].author for commit in self.sealed if commit in self.commits}
+        if author in authors:
+            return True
+        unknown = len(authors) < len(self.sealed)
+        return unknown and (author in self.seats or self.request.admission is Admission.OPEN)
+
+    def _keep(
+        self,
+        packet: Packet,
+        kept: dict[NodeId, list[EventId]],
+        inside: bool,
+        put: Callable[[], None],
+    ) -> Acceptance:
+        others = kept.get(packet.author, [])
+        if len(others) >= VERSIONS_PER_KEY_MAX and not inside:
+            return Refusal.CONFLICT
+        put()
+        kept.setdefault(packet.author, []).append(packet.id)
+        return Conflict(self._first(others[0]), packet) if others else None
+
+    def _first(self, event_id: EventId) -> Packet:
+        pair = self.commits.get(event_id) or self.reveals[event_id]
+        return pair[0]
+
+    def _put_commit(self, packet: Packet, body: Commit) -> None:
+        self.commits[packet.id] = (packet, body)
+
+    def _put_reveal(self, packet: Packet, body: Reveal) -> None:
+        self.reveals[packet.id] = (packet, body)
+
+
+def bits_of(embedder: str) -> int:
+    """The bit length that an embedder's name ends in (`minilm-l6-v2/381`); 0 when it names none."""
+    digits = embedder.rpartition("/")[2]
+    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < 6 else 0
+
+
+def has_bits_of(reveal: Reveal, request: Request) -> bool:
+    """Does a reveal carry exactly the frame's embedders, each with as many bits as its name says?"""
+    lengths = {name: 2 * -(-bits_of(name) // 8) for name in request.frame.sec_distance_bits}
+    return {name: len(bits) for name, bits in reveal.embeddings.items()} == lengths and all(
+        _HEX.fullmatch(bits) for bits in reveal.embeddings.values()
+    )
+
+
+_HEX = re.compile(r"[0-9a-f]*")

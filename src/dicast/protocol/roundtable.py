@@ -1,0 +1,348 @@
+"""All rounds this node takes part in: which packet belongs to which, and which role hears it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from dicast.base.expiring import ExpiringMap
+from dicast.base.hashing import tagged
+from dicast.base.limits import OPEN_ROUNDS_MAX, ROUND_FRESHNESS_MS, SEEN_WINDOW_MS, WANT_PERIOD_MS
+from dicast.base.types import EventId, NodeId, Now, RequestId
+from dicast.protocol.admission import is_drawn, is_possible
+from dicast.protocol.context import Context, Tables
+from dicast.protocol.envelope import Packet
+from dicast.protocol.inputs import Asked, Embedded, InferenceFinished
+from dicast.protocol.messages import (
+    Admission,
+    Body,
+    Close,
+    Commit,
+    Kind,
+    Panel,
+    Quorum,
+    Refusal,
+    Request,
+    Reveal,
+    Signature,
+    Want,
+    WorkState,
+    WorkStatus,
+)
+from dicast.protocol.records import ENCODER, Table, packet_key
+from dicast.protocol.requester import Requester
+from dicast.protocol.restore import restored_counts, restored_rounds
+from dicast.protocol.round import Acceptance, Conflict, Round
+from dicast.protocol.validator import Validator
+from dicast.protocol.worker import Worker
+
+CHAIN_MAX = 65_536
+"""Predecessors remembered, ours and foreign: three a round, 20,000 rounds of others."""
+ANSWERED_MAX = 8_192
+"""Answered wants remembered for two seconds."""
+FOREIGN = RequestId("")
+"""The round of a packet that does not concern us."""
+
+
+class RoundView(msgspec.Struct, frozen=True):
+    """A round as shown to people."""
+
+    request_id: RequestId
+    requester: NodeId
+    ours: bool
+    step: str
+    seats: int
+    commits: int
+    reveals: int
+    signatures: int
+
+
+class RoundTable:
+    """Rounds by id, and the roles that act in them."""
+
+    def __init__(self, context: Context, tables: Tables) -> None:
+        self._context = context
+        self._rounds: dict[RequestId, Round] = {}
+        self._chain: ExpiringMap[str, RequestId] = ExpiringMap(CHAIN_MAX)
+        self._answered: ExpiringMap[tuple[str, str], bool] = ExpiringMap(ANSWERED_MAX)
+        self._requester = Requester(context, int(tables.get(Table.COUNTER, {}).get("sequence", b"0")))
+        self._committed = restored_counts(tables, Table.COMMITTED)
+        self._worker = Worker(context, self._committed)
+        self._validator = Validator(context, restored_counts(tables, Table.SIGNED))
+
+    @property
+    def load(self) -> int:
+        """Prompts being run."""
+        return self._worker.load
+
+    def views(self) -> tuple[RoundView, ...]:
+        """Rounds as facts, by id."""
+        return tuple(self._view(self._rounds[request_id]) for request_id in sorted(self._rounds))
+
+    def restore(self, tables: Tables, now: Now) -> None:
+        """Resume what was open, forget what is over."""
+        for round_, record in restored_rounds(self._context, tables, now):
+            self._context.records[round_.id] = record
+            if now.monotonic_ms >= round_.expires_ms:
+                self._erase(round_)
+                continue
+            self._rounds[round_.id] = round_
+            self._follow(round_, now)
+            certified = round_.id in tables.get(Table.CERTIFICATE, {})
+            self._requester.resume(round_, record, certified, now)
+            self._worker.resume(round_, record, now)
+            self._advance(round_, now)
+
+    # What comes from our own side
+
+    def ask(self, asked: Asked, now: Now) -> None:
+        """A local caller asks."""
+        self._requester.ask(asked, now)
+
+    def cancel(self, ask_id: str, now: Now) -> None:
+        """A local caller no longer waits."""
+        request_id = self._requester.round_of(ask_id)
+        if request_id is not None:
+            self._requester.cancel(self._rounds[request_id], now)
+
+    def hear_finished(self, done: InferenceFinished, now: Now) -> None:
+        """An engine answered."""
+        round_ = self._rounds.get(done.request_id)
+        if round_ is not None:
+            self._worker.hear_finished(round_, done, now)
+
+    def hear_failed(self, request_id: RequestId, code: str, now: Now) -> None:
+        """An engine gave up."""
+        round_ = self._rounds.get(request_id)
+        if round_ is not None:
+            self._worker.hear_failed(round_, code, now)
+
+    def hear_embedded(self, done: Embedded, now: Now) -> None:
+        """An embedder finished one of our jobs."""
+        purpose, _, request_id = done.job_id.partition(":")
+        round_ = self._rounds.get(RequestId(request_id))
+        if round_ is None:
+            return
+        if purpose == "answer":
+            self._worker.hear_embedded(round_, done, now)
+        else:
+            self._validator.hear_embedded(round_, done, now)
+            self._advance(round_, now)
+
+    def hear_embedding_failed(self, job_id: str, now: Now) -> None:
+        """An embedder gave up on one of our jobs."""
+        purpose, _, request_id = job_id.partition(":")
+        round_ = self._rounds.get(RequestId(request_id))
+        if round_ is None:
+            return
+        if purpose == "answer":
+            self._worker.hear_failed(round_, "embedder_missing", now)
+        else:
+            self._validator.hear_failed(round_, now)
+            self._advance(round_, now)
+
+    def hear_beacon(self, now: Now) -> None:
+        """A beacon round became public: draws that waited for it go on."""
+        for round_ in list(self._rounds.values()):
+            self._requester.hear_beacon(round_, now)
+
+    def take_due(self, now: Now) -> None:
+        """Deadlines of every role, and rounds that are over."""
+        self._requester.take_due(self._rounds, now)
+        for request_id in self._validator.take_due(now):
+            self._advance(self._rounds[request_id], now)
+        for round_ in [one for one in self._rounds.values() if now.monotonic_ms >= one.expires_ms]:
+            self._worker.abandon(round_, "expired")
+            self._forget(round_)
+
+    def deadlines(self) -> Iterator[tuple[int | None, str]]:
+        """When each part wants to be woken, and why."""
+        yield self._requester.deadline_ms, "round"
+        yield self._validator.deadline_ms, "want"
+        yield min((round_.expires_ms for round_ in self._rounds.values()), default=None), "expiry"
+
+    # What comes from the network
+
+    def round_id_of(self, predecessor: EventId, now: Now) -> RequestId | None:
+        """The round in which a packet is the predecessor; `FOREIGN`, or None when it is unknown."""
+        return self._chain.get(predecessor, now.monotonic_ms)
+
+    def is_foreign(self, request_id: RequestId) -> bool:
+        """Is it a round of others?"""
+        return request_id == FOREIGN
+
+    def note_foreign(self, packet: Packet, now: Now) -> None:
+        """Remember that what follows this packet does not concern us either."""
+        if packet.kind in {Kind.REQUEST, Kind.PANEL, Kind.QUORUM, Kind.CLOSE}:
+            self._chain.put(packet.id, FOREIGN, now.monotonic_ms + SEEN_WINDOW_MS)
+
+    def wants(self, packet: Packet, request: Request, now: Now) -> bool:
+        """Would this node take part in the round that a request opens?"""
+        return self._worker.wants(Round(packet, request, now.monotonic_ms, now.unix_ms))
+
+    def hear(self, packet: Packet, body: Body, now: Now) -> Refusal | None:
+        """A signed packet of a round of ours: the round accepts it, then the roles act."""
+        if isinstance(body, Request):
+            return self._hear_request(packet, body, now)
+        assert packet.predecessor is not None, "only requests open rounds"
+        request_id = self.round_id_of(packet.predecessor, now)
+        round_ = self._rounds.get(request_id) if request_id is not None else None
+        if round_ is None:
+            return Refusal.UNKNOWN_PREDECESSOR
+        acceptance = self._accept(round_, packet, body, now)
+        if isinstance(acceptance, Conflict):
+            self._context.accuse(round_, acceptance, now)
+            return Refusal.CONFLICT
+        if acceptance is None:
+            self._act(round_, packet, body, now)
+            self._advance(round_, now)
+        return acceptance
+
+    def _hear_request(self, packet: Packet, request: Request, now: Now) -> Refusal | None:
+        if not is_possible(request):
+            return Refusal.IMPOSSIBLE
+        if len(self._rounds) >= OPEN_ROUNDS_MAX:
+            return Refusal.FULL
+        round_ = Round(packet, request, now.monotonic_ms, now.unix_ms)
+        self._rounds[round_.id] = round_
+        self._follow(round_, now)
+        if self._requester.errand(round_.id) is not None:
+            self._requester.opened(round_, now)
+        if self._worker.wants(round_):
+            self._worker.hear_request(round_, now)
+        return None
+
+    def _accept(self, round_: Round, packet: Packet, body: Body, now: Now) -> Acceptance:
+        quorum_id = round_.quorum.id if round_.quorum is not None else None
+        close_id = round_.close.id if round_.close is not None else None
+        match body:
+            case Panel() if packet.predecessor == round_.id:
+                return self._accept_panel(round_, packet, body, now)
+            case Commit() if packet.predecessor == round_.start_id:
+                return round_.hear_commit(packet, body, self._may_join)
+            case Quorum() if packet.predecessor == round_.start_id:
+                return round_.hear_quorum(packet, body)
+            case Reveal() if packet.predecessor == quorum_id:
+                return round_.hear_reveal(packet, body)
+            case Close() if packet.predecessor == quorum_id:
+                return round_.hear_close(packet, body)
+            case Signature() if packet.predecessor == close_id:
+                return round_.hear_signature(packet, body)
+            case WorkStatus() | Want():
+                return None
+            case _:
+                return Refusal.UNKNOWN_PREDECESSOR
+
+    def _accept_panel(self, round_: Round, packet: Packet, body: Panel, now: Now) -> Acceptance:
+        """A panel must follow from the request and from the beacon as we saw it ourselves."""
+        if round_.request.admission is not Admission.DRAWN:
+            return Refusal.BODY
+        value = self._context.beacon(round_.request.beacon_round, now)
+        if value is None:
+            return Refusal.UNKNOWN_PREDECESSOR
+        if value != body.beacon or not is_drawn(round_.id, round_.request, body):
+            return Refusal.BODY
+        return round_.hear_panel(packet, body)
+
+    def _may_join(self, node_id: NodeId) -> bool:
+        return node_id == self._context.own_id or self._context.directory.is_known(node_id)
+
+    def _act(self, round_: Round, packet: Packet, body: Body, now: Now) -> None:
+        match body:
+            case Panel():
+                self._follow(round_, now)
+                self._worker.hear_panel(round_, now)
+            case Commit():
+                self._requester.hear_commit(round_, packet, now)
+            case Quorum():
+                self._follow(round_, now)
+                self._worker.hear_quorum(round_, now)
+            case Reveal():
+                self._requester.hear_reveal(round_, packet, now)
+            case Close():
+                self._follow(round_, now)
+                self._worker.hear_close(round_)
+            case Signature():
+                self._requester.hear_signature(round_, packet.author, now)
+            case WorkStatus(state=WorkState.CANCELLED):
+                if packet.author == round_.requester:
+                    self._worker.hear_cancelled(round_)
+            case WorkStatus():
+                self._requester.hear_status(round_, packet.author, body, now)
+            case Want():
+                self._answer(round_, packet, body, now)
+            case _:
+                raise AssertionError("only packets of a round get here")
+
+    def _answer(self, round_: Round, packet: Packet, want: Want, now: Now) -> None:
+        """To members and the requester, once per asker and two seconds; a quarter answers the unaddressed."""
+        asker = packet.author
+        if asker != round_.requester and not round_.seats_of(asker):
+            return
+        if packet.addressees and self._context.own_id not in packet.addressees:
+            return
+        for wanted in want.ids:
+            found = round_.find(EventId(wanted))
+            if found is None or self._answered.get((asker, wanted), now.monotonic_ms):
+                continue
+            if packet.addressees or self._is_answerer(round_, found, asker):
+                self._answered.put((asker, wanted), True, now.monotonic_ms + WANT_PERIOD_MS)
+                self._context.effects.repeat(found.wire)
+
+    def _is_answerer(self, round_: Round, found: Packet, asker: NodeId) -> bool:
+        if self._context.own_id in {found.author, round_.requester}:
+            return True
+        parts = (self._context.own_id, asker, found.id)
+        return tagged("dicast/answerer/1", *map(bytes.fromhex, parts))[0] < 64
+
+    # Bookkeeping
+
+    def _follow(self, round_: Round, now: Now) -> None:
+        """Packets may name these as their predecessor."""
+        until_ms = max(round_.expires_ms, now.monotonic_ms) + ROUND_FRESHNESS_MS
+        for packet in (round_.packet, round_.panel, round_.quorum, round_.close):
+            if packet is not None:
+                self._chain.put(packet.id, round_.id, until_ms)
+
+    def _advance(self, round_: Round, now: Now) -> None:
+        before = self._validator.judged(round_.id)
+        self._validator.advance(round_, now)
+        judged = self._validator.judged(round_.id)
+        if judged is not None:
+            self._requester.hear_judged(round_, judged, now)
+        elif before is None and self._validator.is_spoiled(round_.id):
+            self._requester.hear_spoiled(round_)
+
+    def _forget(self, round_: Round) -> None:
+        del self._rounds[round_.id]
+        self._requester.forget(round_.id)
+        self._worker.forget(round_.id)
+        self._validator.forget(round_.id)
+        self._context.repeats.forget(round_.id)
+        self._erase(round_)
+
+    def _erase(self, round_: Round) -> None:
+        if self._context.records.pop(round_.id, None) is not None:
+            self._context.effects.delete(Table.ROUND, round_.id)
+        for event_id in round_.stored:
+            self._context.effects.delete(Table.PACKET, packet_key(round_.id, event_id))
+        round_.stored.clear()
+
+    def _view(self, round_: Round) -> RoundView:
+        errand = self._requester.errand(round_.id)
+        phase = self._worker.phase(round_.id)
+        step = errand.phase.value if errand is not None else phase.value if phase is not None else "watching"
+        return RoundView(
+            request_id=round_.id,
+            requester=round_.requester,
+            ours=errand is not None,
+            step=step,
+            seats=sum(round_.seats.values()) or round_.request.seats,
+            commits=len(round_.commits_of),
+            reveals=len(round_.reveals_of),
+            signatures=len(round_.signatures),
+        )
+
+
+__all__ = ["ENCODER", "FOREIGN", "Mapping", "RoundTable", "RoundView"]

@@ -1,0 +1,197 @@
+"""A loss-free network of real nodes on a list of packets: for tests of the protocol alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from dicast.base.crypto import KeyPair
+from dicast.base.hashing import sha256
+from dicast.base.types import NodeId, Now
+from dicast.consensus.frame import Frame
+from dicast.embedders.memory import MemoryEmbedder
+from dicast.protocol.inputs import (
+    Asked,
+    Embedded,
+    InferenceFinished,
+    Input,
+    ModelsChanged,
+    PacketReceived,
+    Question,
+    TimeReached,
+)
+from dicast.protocol.messages import Message, OfferedModel, Role
+from dicast.protocol.node import Node
+from dicast.protocol.outputs import (
+    Batch,
+    CancelInference,
+    Delete,
+    Put,
+    Report,
+    StartEmbedding,
+    StartInference,
+)
+from dicast.protocol.settings import Identity, NodeSettings
+
+EMBEDDER = MemoryEmbedder()
+MODEL = OfferedModel(name="fake-1", engine="fake", context_tokens=4096)
+START_UNIX_MS = 1_790_000_000_000
+
+
+class Host:
+    """One node, its disk, and what it asked for."""
+
+    def __init__(self, number: int, roles: tuple[Role, ...], embedders: tuple[str, ...]) -> None:
+        self.identity = Identity(KeyPair.from_seed(b"test-%d" % number), sha256(b"secret-%d" % number))
+        self.settings = NodeSettings(roles=roles, embedders=embedders, slots=4, software="test")
+        self.tables: dict[str, dict[str, bytes]] = {}
+        self.reports: list[Report] = []
+        self.answer: Callable[[StartInference], str | None] = lambda _: "The capital of France is Paris."
+        self.alive = True
+        self.node = Node(self.identity, self.settings)
+
+    def reported(self, kind: type) -> list:
+        return [report for report in self.reports if isinstance(report, kind)]
+
+
+class Network:
+    """Delivers everything to everybody at once, in order; time moves only when nothing else can."""
+
+    def __init__(self) -> None:
+        self.hosts: list[Host] = []
+        self.now_ms = 1_000
+        self.queue: deque[tuple[Host, Input]] = deque()
+        self.wires: list[bytes] = []
+        self.drop: Callable[[Host, bytes], bool] = lambda _host, _wire: False
+
+    @property
+    def now(self) -> Now:
+        return Now(self.now_ms, START_UNIX_MS + self.now_ms)
+
+    def add(
+        self,
+        roles: tuple[Role, ...] = (Role.WORKER, Role.VALIDATOR),
+        embedders: tuple[str, ...] = (EMBEDDER.name,),
+    ) -> Host:
+        host = Host(len(self.hosts), roles, embedders)
+        self.hosts.append(host)
+        self.perform(host, host.node.start(self.now))
+        if roles:
+            self.give(host, ModelsChanged((MODEL,)))
+        return host
+
+    def restart(self, host: Host) -> None:
+        host.node = Node(host.identity, host.settings, tables=host.tables)
+        self.queue = deque((one, happened) for one, happened in self.queue if one is not host)
+        host.alive = True
+        self.perform(host, host.node.start(self.now))
+        self.give(host, ModelsChanged((MODEL,)))
+
+    def give(self, host: Host, happened: Input) -> None:
+        if host.alive:
+            self.perform(host, host.node.handle(happened, self.now))
+
+    def perform(self, host: Host, batch: Batch) -> None:
+        for write in batch.writes:
+            table = host.tables.setdefault(write.table, {})
+            match write:
+                case Put(_, key, value):
+                    table[key] = value
+                case Delete(_, key):
+                    table.pop(key, None)
+        for send in batch.sends:
+            self.wires.append(send.wire)
+            for other in self.hosts:
+                if other is not host and not self.drop(other, send.wire):
+                    self.queue.append((other, PacketReceived(send.wire, "test")))
+        for run in batch.runs:
+            self._run(host, run)
+        host.reports.extend(batch.reports)
+
+    def _run(self, host: Host, run: object) -> None:
+        match run:
+            case StartInference():
+                text = host.answer(run)
+                if text is not None:
+                    done = InferenceFinished(
+                        request_id=run.request_id, text=text, model=run.model, engine="fake"
+                    )
+                    self.queue.append((host, done))
+            case StartEmbedding(job_id, name, texts):
+                bits = tuple(one.hex() for one in EMBEDDER.embed(texts))
+                self.queue.append((host, Embedded(job_id, name, bits)))
+            case CancelInference():
+                pass
+            case _:
+                raise AssertionError(run)
+
+    def settle(self) -> None:
+        """Until nothing is in flight."""
+        while self.queue:
+            host, happened = self.queue.popleft()
+            self.give(host, happened)
+
+    def run_for(self, milliseconds: int) -> None:
+        """Let deadlines come, in order, for so long."""
+        end_ms = self.now_ms + milliseconds
+        while True:
+            self.settle()
+            due = [
+                (host.node.deadline.at_ms, place)
+                for place, host in enumerate(self.hosts)
+                if host.alive and host.node.deadline is not None
+            ]
+            at_ms, place = min(due, default=(end_ms + 1, 0))
+            if at_ms > end_ms:
+                self.now_ms = end_ms
+                return
+            self.now_ms = max(self.now_ms, at_ms)
+            self.give(self.hosts[place], TimeReached())
+
+    def ask(self, host: Host, question: Question, ask_id: str = "a") -> None:
+        self.give(host, Asked(ask_id, question))
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+@pytest.fixture
+def question() -> Callable[..., Question]:
+    def make(seats: int = 5, quorum: int = 4, percentage_bp: int = 6_000, **changes: object) -> Question:
+        frame_changes = {
+            name: changes.pop(name)
+            for name in ("deadline_ms", "reveal_ms", "grace_ms", "gates", "faults", "sec_distance_bits")
+            if name in changes
+        }
+        frame = Frame(
+            **{
+                "quorum": quorum,
+                "sec_percentage_bp": percentage_bp,
+                "sec_distance_bits": {EMBEDDER.name: 100},
+                "gates": (),
+                "deadline_ms": 20_000,
+                "reveal_ms": 3_000,
+                "grace_ms": 1_000,
+                **frame_changes,
+            }
+        )
+        return Question(
+            messages=(Message("user", "What is the capital of France?"),), frame=frame, seats=seats, **changes
+        )
+
+    return make
+
+
+@pytest.fixture
+def follower(network: Network) -> Host:
+    """A node without roles and without an embedder: it asks."""
+    return network.add(roles=(), embedders=())
+
+
+@pytest.fixture
+def node_ids(network: Network) -> Callable[[], list[NodeId]]:
+    return lambda: [host.identity.node_id for host in network.hosts]

@@ -1,0 +1,109 @@
+"""A listed round from question to certificate, on a network that loses nothing."""
+
+from __future__ import annotations
+
+from dicast.consensus.reasons import Outcome, Reason, Status
+from dicast.embedders.memory import MemoryEmbedder
+from dicast.protocol.certificate import verify
+from dicast.protocol.messages import Role
+from dicast.protocol.outputs import (
+    AskRefused,
+    CertificateReady,
+    MemberProgress,
+    Penalised,
+    RoundDecided,
+    RoundEnded,
+    RoundOpened,
+)
+
+EMBEDDER = MemoryEmbedder()
+
+
+def embed(name, texts):
+    return EMBEDDER.embed(texts) if name == EMBEDDER.name else None
+
+
+def test_five_honest_nodes_give_a_certificate_that_verifies(network, question):
+    asker = network.add(roles=())
+    workers = [network.add() for _ in range(5)]
+    network.run_for(1_000)
+    network.ask(asker, question())
+    network.run_for(10_000)
+    [decided] = asker.reported(RoundDecided)
+    assert (decided.verdict.outcome, decided.verdict.reason) == (Outcome.ACCEPTED, Reason.AGREED)
+    assert set(decided.verdict.statuses.values()) == {Status.CORE}
+    [ready] = asker.reported(CertificateReady)
+    assert ready.signed_seats == 5
+    verification = verify(ready.certificate, embed)
+    assert verification.embeddings_checked
+    assert verification.inputs_witnessed
+    assert verification.verdict == decided.verdict
+    assert not [report for host in network.hosts for report in host.reported(Penalised)]
+    assert all(host.node.rounds()[0].signatures == 5 for host in [asker, *workers])
+
+
+def test_a_follower_without_embedder_needs_signatures(network, question, follower):
+    for _ in range(5):
+        network.add()
+    network.run_for(1_000)
+    network.ask(follower, question())
+    network.run_for(10_000)
+    [decided] = follower.reported(RoundDecided)
+    assert decided.verdict.outcome is Outcome.ACCEPTED
+    assert not decided.checked
+
+
+def test_a_follower_whose_members_do_not_sign_is_not_told_an_answer(network, question, follower):
+    for _ in range(5):
+        network.add(roles=(Role.WORKER,))
+    network.run_for(1_000)
+    network.ask(follower, question())
+    network.run_for(20_000)
+    [ended] = follower.reported(RoundEnded)
+    assert ended.code == "not_confirmed"
+    assert not follower.reported(RoundDecided)
+
+
+def test_one_liar_and_one_that_dies_after_its_commit(network, question):
+    asker = network.add(roles=())
+    workers = [network.add() for _ in range(7)]
+    workers[0].answer = lambda _: "Bananas grow on tall green plants."
+    network.run_for(1_000)
+    victim = workers[1]
+    network.ask(asker, question(seats=7, quorum=6, percentage_bp=5_700))
+    while not [
+        one
+        for one in asker.reported(MemberProgress)
+        if one.member == victim.identity.node_id and one.step == "committed"
+    ]:
+        host, happened = network.queue.popleft()
+        network.give(host, happened)
+    victim.alive = False
+    network.run_for(15_000)
+    [decided] = asker.reported(RoundDecided)
+    statuses = decided.verdict.statuses
+    assert decided.verdict.outcome is Outcome.ACCEPTED
+    assert statuses[victim.identity.node_id] is Status.UNREVEALED
+    assert statuses[workers[0].identity.node_id] in {Status.CONFLICT, Status.OUTSIDE}
+    assert decided.verdict.ball_size == 5
+
+
+def test_too_few_nodes_are_refused_and_the_largest_frame_named(network, question):
+    asker = network.add(roles=())
+    for _ in range(3):
+        network.add()
+    network.run_for(1_000)
+    network.ask(asker, question())
+    [refused] = asker.reported(AskRefused)
+    assert refused.code == "too_few_nodes"
+    assert "3 seats" in refused.next_step
+    assert not asker.reported(RoundOpened)
+
+
+def test_quorum_one_on_ones_own_node(network, question):
+    own = network.add()
+    network.run_for(1_000)
+    network.ask(own, question(seats=1, quorum=1, percentage_bp=10_000))
+    network.run_for(5_000)
+    [decided] = own.reported(RoundDecided)
+    assert decided.verdict.outcome is Outcome.ACCEPTED
