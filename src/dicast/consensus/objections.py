@@ -45,8 +45,11 @@ class FeatureObjection:
 
     def _learn(self, left: Counts, right: Counts, open_pairs: Mask) -> None:
         at, to = np.nonzero(open_pairs)
-        for pair in set(zip(left[at].tolist(), right[to].tolist(), strict=True)):
-            self._known[pair] = self._known[pair[::-1]] = self._conflict(*pair)
+        low, high = np.minimum(left[at], right[to]), np.maximum(left[at], right[to])
+        kinds = len(self._known)
+        for code in np.unique(low * kinds + high).tolist():
+            one, other = divmod(code, kinds)
+            self._known[one, other] = self._known[other, one] = self._conflict(one, other)
 
 
 def numbered(values: Sequence[Hashable]) -> Counts:
