@@ -83,7 +83,7 @@ class Round:
         if packet.author != self.requester:
             return Refusal.NOT_REQUESTER
         if self.panel is not None:
-            return Conflict(self.panel, packet)
+            return _clash(self.panel, packet)
         self.panel, self.panel_body = packet, body
         self.seats = {NodeId(member): seats for member, seats in sorted(body.members.items())}
         return None
@@ -107,7 +107,7 @@ class Round:
         if packet.author != self.requester:
             return Refusal.NOT_REQUESTER
         if self.quorum is not None:
-            return Conflict(self.quorum, packet)
+            return _clash(self.quorum, packet)
         if len(set(body.commits)) != len(body.commits):
             return Refusal.BODY
         self.quorum = packet
@@ -130,7 +130,7 @@ class Round:
         if packet.author != self.requester:
             return Refusal.NOT_REQUESTER
         if self.close is not None:
-            return Conflict(self.close, packet)
+            return _clash(self.close, packet)
         salt_hash = tagged("dicast/selection-salt/1", bytes.fromhex(body.selection_salt)).hex()
         if salt_hash != self.request.selection_salt_hash or len(set(body.reveals)) != len(body.reveals):
             return Refusal.BODY
@@ -143,7 +143,7 @@ class Round:
             return Refusal.NOT_MEMBER
         known = self.signatures.get(packet.author)
         if known is not None:
-            return Conflict(known[0], packet)
+            return _clash(known[0], packet)
         self.signatures[packet.author] = (packet, body)
         return None
 
@@ -190,6 +190,8 @@ class Round:
         put: Callable[[], None],
     ) -> Acceptance:
         others = kept.get(packet.author, [])
+        if packet.id in others:
+            return Refusal.DUPLICATE
         if len(others) >= VERSIONS_PER_KEY_MAX and not inside:
             return Refusal.CONFLICT
         put()
@@ -222,3 +224,8 @@ def has_bits_of(reveal: Reveal, request: Request) -> bool:
 
 
 _HEX = re.compile(r"[0-9a-f]*")
+
+
+def _clash(known: Packet, packet: Packet) -> Acceptance:
+    """Two packets where one is allowed; after a restart the same one may come again."""
+    return Refusal.DUPLICATE if known.id == packet.id else Conflict(known, packet)
