@@ -114,5 +114,5 @@ class Sybils(Adversary):
             keys = self._keys if found[1].admission is Admission.OPEN else self._keys[:2]
             for key in keys:
                 junk = Commit(v=1, digest=self.dice.octets(32).hex())
-                self.publish(make_packet(key, self.topic, junk, now, predecessor=found[0].id).wire, 20)
+                self.publish(make_packet(key, self.topic, junk, now, found[0].id).wire, 20)
         return received

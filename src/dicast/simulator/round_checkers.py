@@ -122,10 +122,12 @@ def order_is_free(ledger: Ledger, judged: Judged) -> None:
 
 def copies_do_not_count(ledger: Ledger, judged: Judged) -> None:
     """P2: a commit copied from another key cannot be opened."""
-    digests = [commit.digest for commit in judged.case.commits]
+    owner: dict[str, str] = {}
     for commit in judged.case.commits:
-        copied = digests.count(commit.digest) > 1 and NodeId(commit.pubkey) not in ledger.honest_ids
-        if copied and _is_valid(judged.verdict, commit.pubkey):
+        if (
+            _is_valid(judged.verdict, commit.pubkey)
+            and owner.setdefault(commit.digest, commit.pubkey) != commit.pubkey
+        ):
             raise Violation("copies_do_not_count", judged.sealed.close.at_ms, f"{commit.pubkey[:8]} copied")
 
 

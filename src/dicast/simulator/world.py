@@ -31,6 +31,7 @@ from dicast.simulator.host import Conduct, Host, NodeMaker
 from dicast.simulator.ledger import Ask, Ledger, Violation
 from dicast.simulator.network import QUIET, Network, Parcel
 from dicast.simulator.reader import RememberingReader
+from dicast.simulator.telling import report_text, sent_text
 from dicast.simulator.trace import Trace
 
 BOOT_SPREAD_MS = 400
@@ -102,7 +103,9 @@ class World:
 
     def publish(self, host: Host, wire: bytes) -> None:
         """Send one packet of a host to everybody."""
-        self.ledger.note_sent(self.heap.now_ms, host.index, wire, self.reader)
+        first = self.ledger.note_sent(self.heap.now_ms, host.index, wire, self.reader)
+        if first is not None and self.trace.keeps_lines:
+            self.trace.line(self.heap.now_ms, f"{host.name} sends {sent_text(first)}")
         serial = self.network.broadcast(host.index, wire, self.hosts)
         self.trace.record(b"%d s %d %d " % (self.heap.now_ms, host.index, serial) + wire)
 
@@ -266,10 +269,16 @@ class World:
         if stage is None or stage is Stage.AFTER:
             for run in batch.runs:
                 self._start_run(host, run)
-            for report in batch.reports:
-                self.ledger.note_told(self.heap.now_ms, host.index, report)
+            self._tell(host, batch)
         if stage is not None:
             self.crash(host, down_ms)
+
+    def _tell(self, host: Host, batch: Batch) -> None:
+        for report in batch.reports:
+            self.ledger.note_told(self.heap.now_ms, host.index, report)
+            text = report_text(report) if self.trace.keeps_lines else ""
+            if text:
+                self.trace.line(self.heap.now_ms, f"{host.name} {text}")
 
     def _stage_of_death(self, host: Host, batch: Batch) -> Stage | None:
         if host.doom is None:
