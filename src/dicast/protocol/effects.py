@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from dicast.base.types import EventId, NodeId, Now
-from dicast.protocol.envelope import Packet, make_packet
-from dicast.protocol.messages import Body
+from dicast.protocol.envelope import Packet, sign_packet, tags_for
+from dicast.protocol.messages import KINDS, Body
 from dicast.protocol.outputs import Batch, Delete, Put, Report, Run, Send, Write
 from dicast.protocol.records import Table
 from dicast.protocol.settings import Identity
@@ -40,9 +40,8 @@ class Effects:
         addressees: tuple[NodeId, ...] = (),
     ) -> Packet:
         """Sign a message, send it, and let our own roles hear it after this step."""
-        packet = make_packet(
-            self._identity.key, self._topic, body, now, predecessor=predecessor, addressees=addressees
-        )
+        tags = tags_for(KINDS[type(body)], self._topic, now, predecessor, addressees)
+        packet = sign_packet(self._identity.key, body, tags, now)
         self._sends.append(Send(packet.wire))
         self.spoken.append(packet)
         return packet

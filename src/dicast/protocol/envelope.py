@@ -10,7 +10,7 @@ import msgspec
 from dicast.base.codec import CodecError, decode_as, encode
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
-from dicast.base.events import Event, encode_event, is_signed, parse_event, sign_event
+from dicast.base.events import Event, Tags, encode_event, is_signed, parse_event, sign_event
 from dicast.base.hashing import tagged
 from dicast.base.limits import ANNOUNCEMENT_EXPIRY_MS, EPHEMERAL_FRESHNESS_MS, PACKET_BYTES_MAX
 from dicast.base.types import EventId, NodeId, Now
@@ -113,18 +113,14 @@ def decode_body(packet: Packet) -> Body:
         raise RemoteProtocolError(Refusal.BODY.value, error.message) from error
 
 
-def make_packet(
-    key: KeyPair,
-    topic: str,
-    body: Body,
-    now: Now,
-    *,
-    predecessor: EventId | None = None,
-    addressees: Sequence[NodeId] = (),
-) -> Packet:
+def make_packet(key: KeyPair, topic: str, body: Body, now: Now, predecessor: EventId | None = None) -> Packet:
+    """Sign a message that addresses nobody in particular."""
+    return sign_packet(key, body, tags_for(KINDS[type(body)], topic, now, predecessor, ()), now)
+
+
+def sign_packet(key: KeyPair, body: Body, tags: Tags, now: Now) -> Packet:
     """Sign one message. One over the packet limit is our own bug: callers check `packet_bytes` first."""
     kind = KINDS[type(body)]
-    tags = _tags(kind, topic, now, predecessor, addressees)
     event = sign_event(key, now.unix_ms // 1000, int(kind), tags, encode(body).decode())
     wire = encode_event(event)
     assert len(wire) <= PACKET_BYTES_MAX, "a packet of ours is over the limit"
@@ -135,16 +131,17 @@ def packet_bytes(topic: str, body: Body, now: Now) -> int:
     """Bytes of the packet that would carry `body` with a predecessor: what the limits are about."""
     kind = KINDS[type(body)]
     blank = "0" * 64
-    tags = _tags(kind, topic, now, EventId(blank), ())
+    tags = tags_for(kind, topic, now, EventId(blank), ())
     event = Event(
         EventId(blank), NodeId(blank), now.unix_ms // 1000, int(kind), tags, encode(body).decode(), blank * 2
     )
     return len(encode_event(event))
 
 
-def _tags(
+def tags_for(
     kind: Kind, topic: str, now: Now, predecessor: EventId | None, addressees: Sequence[NodeId]
-) -> tuple[tuple[str, ...], ...]:
+) -> Tags:
+    """A packet's tags, in their one order: t, e, p, d, expiration."""
     seconds = now.unix_ms // 1000
     tags: list[tuple[str, ...]] = [("t", topic)]
     if predecessor is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dicast.base.errors import RemoteProtocolError
-from dicast.base.types import EventId, NodeId, Now, RequestId
+from dicast.base.types import EventId, NodeId, Now
 from dicast.protocol.announcer import Announcer
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.directory import Peer
@@ -27,7 +27,7 @@ from dicast.protocol.inputs import (
 from dicast.protocol.intake import Intake
 from dicast.protocol.messages import Announcement, Body, Evidence, Kind, Refusal, Request
 from dicast.protocol.orphans import Orphans
-from dicast.protocol.outputs import Batch, ClockSuspect, Deadline, PacketRefused
+from dicast.protocol.outputs import Batch, Deadline, PacketRefused
 from dicast.protocol.roundtable import RoundTable, RoundView
 from dicast.protocol.settings import Identity, NodeSettings
 
@@ -87,6 +87,7 @@ class Node:
                 self._see_beacon(number, value, now)
             case ModelsChanged(models):
                 self._context.models = models
+                self._table.hear_models(now)
                 self._announcer.change(now)
                 self._announcer.take_due(self._table.load, now)
             case _:
@@ -219,11 +220,3 @@ class Node:
             self._context.effects.repeat(wire)
         self._table.take_due(now)
         self._announcer.take_due(self._table.load, now)
-
-
-def clock_suspect(packet: Packet, now: Now) -> ClockSuspect:
-    """How far ahead of us a packet is stamped."""
-    return ClockSuspect(packet.author, packet.created_at * 1000 - now.unix_ms)
-
-
-__all__ = ["Node", "RequestId"]

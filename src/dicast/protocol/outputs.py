@@ -164,13 +164,6 @@ class Penalised(msgspec.Struct, frozen=True):
     reason: str
 
 
-class ClockSuspect(msgspec.Struct, frozen=True):
-    """A peer's stamps are this far ahead of our clock (ms); one of the two is wrong."""
-
-    node_id: NodeId
-    ahead_ms: int
-
-
 Report = (
     AskRefused
     | RoundOpened
@@ -183,7 +176,6 @@ Report = (
     | PeerSeen
     | PacketRefused
     | Penalised
-    | ClockSuspect
 )
 
 

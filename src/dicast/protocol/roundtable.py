@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -30,7 +30,7 @@ from dicast.protocol.messages import (
     WorkState,
     WorkStatus,
 )
-from dicast.protocol.records import ENCODER, Table, packet_key
+from dicast.protocol.records import Table, packet_key
 from dicast.protocol.requester import Requester
 from dicast.protocol.restore import restored_counts, restored_rounds
 from dicast.protocol.round import Acceptance, Conflict, Round
@@ -141,6 +141,11 @@ class RoundTable:
         else:
             self._validator.hear_failed(round_, now)
             self._advance(round_, now)
+
+    def hear_models(self, now: Now) -> None:
+        """What our engines can run changed."""
+        for round_ in list(self._rounds.values()):
+            self._worker.hear_models(round_, now)
 
     def hear_beacon(self, now: Now) -> None:
         """A beacon round became public: draws that waited for it go on."""
@@ -343,6 +348,3 @@ class RoundTable:
             reveals=len(round_.reveals_of),
             signatures=len(round_.signatures),
         )
-
-
-__all__ = ["ENCODER", "FOREIGN", "Mapping", "RoundTable", "RoundView"]

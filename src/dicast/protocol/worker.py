@@ -204,15 +204,19 @@ class Worker:
             else:
                 self._repeat(round_, "commit", round_.commits[own[0]][0], now)
         elif round_.quorum is None and not record.declined and self.wants(round_):
-            self._resume_work(round_, now)
-
-    def _resume_work(self, round_: Round, now: Now) -> None:
-        if now.monotonic_ms >= round_.sealing_ms:
-            return
-        drawn = round_.request.admission is Admission.DRAWN
-        if drawn and round_.panel is None:
             self._seats[round_.id] = _Seat(Phase.WAITING)
-        elif not drawn or self._context.own_id in round_.seats:
+
+    def hear_models(self, round_: Round, now: Now) -> None:
+        """Our engines are known (again): work that a restart interrupted goes on."""
+        seat = self._seats.get(round_.id)
+        drawn = round_.request.admission is Admission.DRAWN
+        ready = not drawn or self._context.own_id in round_.seats
+        if (
+            seat is not None
+            and seat.phase is Phase.WAITING
+            and ready
+            and now.monotonic_ms < round_.sealing_ms
+        ):
             self._start(round_, now)
 
     def _obstacle(self, round_: Round, now: Now) -> DeclineReason | None:
