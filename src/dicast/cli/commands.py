@@ -42,7 +42,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
 
-SUMMARY = "One answer from many machines that do not trust each other, with a certificate that anybody can check."
+SUMMARY = (
+    "One answer from many machines that do not trust each other, with a certificate that anybody can check."
+)
 EPILOGUE = (
     "Exit codes: 0 accepted or done, 1 failed, 2 usage or configuration, 3 undetermined, 4 no network, "
     "5 invalid, 130 interrupted."
@@ -55,5 +57,8 @@ def help_text() -> str:
     lines = ["Usage: dicast COMMAND [OPTIONS]", "", *textwrap.wrap(SUMMARY, width)]
     for title, commands in GROUPS.items():
         lines += ["", f"{title}:", *(f"  {command.name:<10} {command.line}" for command in commands)]
-    lines += ["", "Every command takes --json, --state-dir DIR, --config FILE, --help. `dicast --version` is the version."]
+    lines += [
+        "",
+        "Every command takes --json, --state-dir DIR, --config FILE, --help. `dicast --version` is the version.",
+    ]
     return "\n".join([*lines, "", *textwrap.wrap(EPILOGUE, width)]) + "\n"

@@ -39,7 +39,7 @@ class Common:
 
     def load(self, **flags: object) -> Loaded:
         """The settings in force, under these flags (`log__level` is `log.level`); None means not given."""
-        given = {name.replace("__", "."): value for name, value in flags.items() if value not in (None, ())}
+        given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
         if self.log_level is not None:
             given["log.level"] = self.log_level
         if self.log_json:

@@ -50,7 +50,9 @@ def _hidden(values: dict[str, object]) -> dict[str, object]:
 
 def _toml(values: dict[str, object], prefix: str = "") -> list[str]:
     plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
-    tables = {name: cast("dict[str, object]", value) for name, value in values.items() if isinstance(value, dict)}
+    tables = {
+        name: cast("dict[str, object]", value) for name, value in values.items() if isinstance(value, dict)
+    }
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in plain.items()]
     for name, below in tables.items():
         inner = _toml(below, f"{prefix}{name}.")

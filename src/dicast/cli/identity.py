@@ -79,7 +79,9 @@ def import_(
 
 
 @app.command
-def export(*, export_password_file: Path | None = None, plain: Flag = False, common: Common = DEFAULTS) -> None:
+def export(
+    *, export_password_file: Path | None = None, plain: Flag = False, common: Common = DEFAULTS
+) -> None:
     """Print the secret key, encrypted by a password.
 
     Parameters
@@ -101,7 +103,9 @@ def export(*, export_password_file: Path | None = None, plain: Flag = False, com
 
 
 @app.command
-def password(*, new_password_file: Path | None = None, remove: Flag = False, common: Common = DEFAULTS) -> None:
+def password(
+    *, new_password_file: Path | None = None, remove: Flag = False, common: Common = DEFAULTS
+) -> None:
     """Change the password of the stored key.
 
     Parameters
@@ -147,7 +151,11 @@ def _read_source(source: str) -> str:
         with Path(source).open("rb") as file:
             return file.read(key_files.KEY_FILE_BYTES_MAX).decode("ascii", "replace")
     except OSError as error:
-        hint = "A key itself is never an argument: other users could read it." if source.startswith("nsec") else ""
+        hint = (
+            "A key itself is never an argument: other users could read it."
+            if source.startswith("nsec")
+            else ""
+        )
         raise ConfigurationError(
             "identity_unreadable", f"The key file cannot be read: {error.strerror}.", hint
         ) from error

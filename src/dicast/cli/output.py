@@ -29,7 +29,9 @@ def print_error(code: str, message: str, next_step: str, as_json: bool) -> None:
 
     message, next_step = without_secrets(message), without_secrets(next_step)
     if as_json:
-        line = json.dumps({"error": {"code": code, "message": message, "next_step": next_step}}, ensure_ascii=False)
+        line = json.dumps(
+            {"error": {"code": code, "message": message, "next_step": next_step}}, ensure_ascii=False
+        )
         sys.stderr.write(line + "\n")
         return
     note(f"error: {message} [{code}]")
@@ -52,5 +54,6 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [tuple(headings), *(tuple(printable(cell) for cell in row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
     )

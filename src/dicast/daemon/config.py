@@ -41,7 +41,8 @@ def load_settings(
     environment: Mapping[str, str] = os.environ,
 ) -> Loaded:
     """The settings in force. `flags` maps dotted keys to values. Raises ConfigurationError."""
-    merged, file = _read_first(config_candidates(config_file, environment), named=config_file is not None)
+    read, file = _read_first(config_candidates(config_file, environment), named=config_file is not None)
+    merged = _with_builtin_plugins(read)
     variables = tuple(sorted(name for name in environment if _is_setting(name)))
     for name in variables:
         key = name[len(PREFIX) :].lower().replace(LEVEL, ".")
@@ -54,6 +55,21 @@ def load_settings(
 def settings_keys() -> tuple[str, ...]:
     """Every key of the schema, dotted, as `config show` prints them."""
     return tuple(EXAMPLES)
+
+
+def _with_builtin_plugins(read: Table) -> Table:
+    """What ships with Dicast stays in use beside what a file adds, until it says `enabled = false`."""
+    merged = dict(read)
+    defaults = Settings()
+    for kind, tables in (
+        ("engines", defaults.engines),
+        ("transports", defaults.transports),
+        ("embedders", defaults.embedders),
+    ):
+        given = merged.get(kind, {})
+        if isinstance(given, dict):
+            merged[kind] = {name: dict(table) for name, table in tables.items()} | cast("Table", given)
+    return merged
 
 
 def _is_setting(name: str) -> bool:
@@ -95,7 +111,9 @@ def _parse(path: Path, content: bytes) -> Table:
         return {}
     if not isinstance(parsed, dict):
         raise ConfigurationError(
-            "config_shape", f"config: {path} holds no table of settings.", 'A line looks like: network = "main"'
+            "config_shape",
+            f"config: {path} holds no table of settings.",
+            'A line looks like: network = "main"',
         )
     return cast("Table", parsed)
 
@@ -125,7 +143,7 @@ def _typed(key: str, text: str) -> object:
     """A value of the environment: lists are split at commas, plugin settings are read as TOML where they can."""
     if key in ("relays", "roles", "ask.models"):
         return [part.strip() for part in text.split(",") if part.strip()]
-    if key.split(".")[0] in ("engines", "transports", "embedders"):
+    if key.split(".", maxsplit=1)[0] in ("engines", "transports", "embedders"):
         try:
             return tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
@@ -139,7 +157,9 @@ def _put(table: Table, key: str, value: object, source: str) -> None:
         below = table.setdefault(name, {})
         if not isinstance(below, dict):
             holder = ".".join(parents[: depth + 1])
-            raise ConfigurationError("config_value", f"{holder}: {source} needs a table here.", _example(holder))
+            raise ConfigurationError(
+                "config_value", f"{holder}: {source} needs a table here.", _example(holder)
+            )
         table = cast("Table", below)
     table[last] = value
 
@@ -159,7 +179,9 @@ def _named(message: str, merged: Table) -> ConfigurationError:
     if unknown:
         key = ".".join(part for part in (path, unknown.group(1)) if part)
         close = difflib.get_close_matches(key, EXAMPLES, n=1, cutoff=0.6)
-        hint = f"Did you mean {close[0]}? {_example(close[0])}" if close else "`dicast config show` lists all."
+        hint = (
+            f"Did you mean {close[0]}? {_example(close[0])}" if close else "`dicast config show` lists all."
+        )
         return ConfigurationError("config_unknown_key", f"{key}: there is no such setting.", hint)
     return ConfigurationError(
         "config_value", f"{path}: {_shown(merged, path)} does not fit: {_plain(reason)}.", _example(path)

@@ -70,10 +70,16 @@ class Driver:
         self._stopping = False
         self._bug: BaseException | None = None
         self.started = asyncio.Event()
+        self.ended = asyncio.Event()
 
     def submit(self, entry: Input) -> None:
         """Queue an input of our own: a question, a cancellation."""
         self._own_input(entry)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that the engines can run now."""
+        return self._effects.models
 
     def stop(self) -> None:
         """Ask the loop to end after the batch it is in."""
@@ -90,6 +96,8 @@ class Driver:
                 await self._turn()
             if self._bug is not None:
                 raise self._bug
+            while self._own:  # a withdrawn question is still told to its members
+                self._handle(self._own.popleft())
         except AdapterError as error:
             self._log.error("node_stopped", code=error.code, reason=str(error))
             raise
@@ -103,7 +111,9 @@ class Driver:
         topic = topic_of(self._network)
         for transport in self.parts.transports:
             await transport.start(topic, self._receiver(transport.name))
-        self._effects.look_for_models()
+        await self._effects.start()
+        while self._own:
+            self._handle(self._own.popleft())
 
     async def _turn(self) -> None:
         await self._wake.wait()
@@ -201,6 +211,7 @@ class Driver:
 
     async def _close(self) -> None:
         self._stopping = True
+        self.ended.set()
         if self._timer is not None:
             self._timer.cancel()
         self.reports.close()

@@ -25,6 +25,10 @@ from dicast.protocol.outputs import CancelInference, Run, StartEmbedding, StartI
 
 MODELS_LOOK_S = 60.0
 """How often engines are asked what they can run: a model pulled into a local server is offered within a minute."""
+OVERTIME_S = 1.0
+"""Engines keep the deadline themselves; one that does not is cut off a second later."""
+MODELS_ANSWER_S = 3.0
+"""A server that does not even list its models in this time is not there; a node's start waits for it."""
 
 
 class Effects:
@@ -63,9 +67,15 @@ class Effects:
             case _:
                 assert_never(run)
 
-    def look_for_models(self) -> None:
-        """Begin to ask the engines what they can run, now and every minute."""
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that can be run now."""
+        return tuple(model.name for model in self._offered)
+
+    async def start(self) -> None:
+        """Ask the engines what they can run, so that the first announcement says it; then again every minute."""
         if self._engines:
+            await self._look_once()
             self._spawn(self._watch_models())
 
     async def close(self) -> None:
@@ -79,15 +89,16 @@ class Effects:
 
     async def _watch_models(self) -> None:
         while True:
-            await self._look_once()
             await asyncio.sleep(MODELS_LOOK_S)
+            await self._look_once()
 
     async def _look_once(self) -> None:
         offers: dict[str, Engine] = {}
         offered: list[OfferedModel] = []
         for engine in self._engines:
             try:
-                models = await engine.models()
+                async with asyncio.timeout(MODELS_ANSWER_S):
+                    models = await engine.models()
             except Exception as error:
                 failure = self._translated(error, "engine_failed")
                 self._log.warning("engine_unavailable", engine=engine.name, reason=str(failure))
@@ -108,7 +119,7 @@ class Effects:
             self._finish(job, InferenceFailed(job.request_id, "model_missing", f"{job.model} is gone"))
             return
         try:
-            async with asyncio.timeout(max(0.001, job.deadline_ms / 1000)):
+            async with asyncio.timeout(job.deadline_ms / 1000 + OVERTIME_S):
                 made = await engine.generate(job, _ignore)
         except TimeoutError:
             self._finish(job, InferenceFailed(job.request_id, "timeout", "no answer in the time given"))

@@ -147,7 +147,9 @@ def _secret_of(text: str, password: str | None, place: Path | None) -> bytes:
     if not _is_valid(secret):
         where = f"{place}" if place else "What was given"
         raise ConfigurationError(
-            "identity_damaged", f"{where} is no secret key.", "A key reads nsec1…, ncryptsec1… or 64 hex digits."
+            "identity_damaged",
+            f"{where} is no secret key.",
+            "A key reads nsec1…, ncryptsec1… or 64 hex digits.",
         )
     return secret
 

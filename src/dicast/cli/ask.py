@@ -1,0 +1,163 @@
+"""`dicast ask`: one question, one answer; the answer on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from dicast.base.errors import ConfigurationError
+from dicast.base.limits import PROMPT_BYTES_MAX
+from dicast.cli.common import DEFAULTS, Common
+from dicast.cli.exit_codes import Exit
+from dicast.cli.output import note, print_result, printable, to_plain
+from dicast.cli.progress import Progress, explain_answer, explain_plan
+from dicast.cli.session import channel_to_node, is_running
+from dicast.client import AskKeywords, AsyncClient
+from dicast.daemon import api
+from dicast.daemon.asking import check_options
+from dicast.daemon.config_schema import Settings
+from dicast.daemon.files import write_file
+
+Repeated = Parameter(negative="", consume_multiple=False)
+
+
+@Parameter(name="*", group="How sure to be")
+@dataclass(frozen=True)
+class FrameFlags:
+    """The security frame; what is left out comes from the preset."""
+
+    preset: str | None = None
+    "A named frame: story (3 seats), default (9), careful (13), financial (31, labels only)."
+    quorum: int | None = None
+    "Seats that must commit; without --seats also the number of seats. 1 asks your own node alone."
+    seats: int | None = None
+    "Nodes that are asked, one seat each."
+    sec_distance: float | None = None
+    "How far apart answers may be and still agree, as a share of the embedder's bits (0 to 0.34)."
+    sec_percentage: float | None = None
+    "The share of the seats that must agree (0 to 1)."
+    label: Annotated[tuple[str, ...], Repeated] = ()
+    "Allow only these answers; may be given several times."
+    timeout: float | None = None
+    "Seconds until answers must be committed."
+    reveal_timeout: float | None = None
+    "Seconds that revealing may take."
+    attempts: int | None = None
+    "Ask again after an undetermined round, up to so many rounds in all (at most 3)."
+
+
+@Parameter(name="*", group="What to ask")
+@dataclass(frozen=True)
+class QuestionFlags:
+    """The question beside its prompt."""
+
+    models: tuple[str, ...] | None = None
+    "Models that may answer; any if left out."
+    system: str = ""
+    "Instructions that go before the prompt."
+    max_tokens: int | None = None
+    "The longest answer, in tokens."
+    temperature: float | None = None
+    "How freely models choose their words (0 to 2)."
+
+
+NO_FRAME, NO_QUESTION = FrameFlags(), QuestionFlags()
+
+
+def ask(
+    prompt: str = "",
+    /,
+    *,
+    network: str | None = None,
+    relay: Annotated[tuple[str, ...], Repeated] = (),
+    certificate: Path | None = None,
+    frame: FrameFlags = NO_FRAME,
+    question: QuestionFlags = NO_QUESTION,
+    common: Common = DEFAULTS,
+) -> int:
+    """Ask the network one question. Exit 0 accepted, 3 undetermined, 4 nobody to ask.
+
+    Parameters
+    ----------
+    prompt
+        The question; - or nothing reads it from standard input.
+    network
+        The network's name.
+    relay
+        A Nostr relay to meet at (ws:// or wss://); may be given several times.
+    certificate
+        Write the certificate to this file.
+    """
+    text = _read_prompt(prompt)
+    settings = common.load(network=network, relays=relay or None).settings
+    options = _options(frame, question)
+    check_options(api.Ask(prompt=text, **options), settings.ask)
+    return asyncio.run(_ask(text, options, settings, certificate, common))
+
+
+def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
+    given: dict[str, object] = {
+        "preset": frame.preset,
+        "quorum": frame.quorum,
+        "seats": frame.seats,
+        "sec_distance": frame.sec_distance,
+        "sec_percentage": frame.sec_percentage,
+        "labels": frame.label,
+        "timeout_s": frame.timeout,
+        "reveal_s": frame.reveal_timeout,
+        "attempts": frame.attempts,
+        "models": question.models,
+        "system": question.system,
+        "max_tokens": question.max_tokens,
+        "temperature": question.temperature,
+    }
+    return AskKeywords(**{name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
+
+
+async def _ask(
+    prompt: str, options: AskKeywords, settings: Settings, certificate: Path | None, common: Common
+) -> int:
+    alone = (options.get("seats") or options.get("quorum")) == 1
+    if await is_running(common):
+        note("Asking through the node that runs here; its network and relays are used.")
+    async with channel_to_node(common, settings, alone=alone) as channel:
+        client = AsyncClient(channel=channel)
+        explain_plan(await client.plan(prompt, **options))
+        progress = Progress()
+        answer = await client.ask(prompt, on_event=progress.show, **options)
+    if certificate is not None and answer.certificate:
+        write_file(certificate, answer.certificate)
+    _print_answer(answer, certificate, common.json)
+    return Exit.DONE if answer.is_accepted else Exit.UNDETERMINED
+
+
+def _print_answer(answer: api.Answer, certificate: Path | None, as_json: bool) -> None:
+    explain_answer(answer, certificate)
+    if as_json:
+        value = to_plain(answer)
+        assert isinstance(value, dict)
+        value["certificate"] = str(certificate) if certificate is not None and answer.certificate else None
+        print_result(value, "", as_json=True)
+    elif answer.answer is not None:
+        print_result(None, printable(answer.answer), as_json=False)
+
+
+def _read_prompt(given: str) -> str:
+    if given and given != "-":
+        return given
+    if not given and sys.stdin.isatty():
+        raise ConfigurationError(
+            "prompt_missing", "There is no question.", 'For example: dicast ask "Who wrote Hamlet?"'
+        )
+    content = sys.stdin.buffer.read(PROMPT_BYTES_MAX + 4096)
+    try:
+        return content.decode().strip("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            "prompt_not_text", "Standard input is not UTF-8 text.", "Give the question as UTF-8."
+        ) from error

@@ -1,0 +1,136 @@
+"""What a person sees while a question is asked: plain lines on standard error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from dicast.cli.output import note
+from dicast.client_channel import Event
+from dicast.consensus.judge import Verdict
+from dicast.daemon import api
+from dicast.protocol.outputs import MemberProgress, RoundDecided, RoundOpened, RoundProgress
+
+OPEN_PROMPT = "The prompt and the answers travel in the open: the relays and all members can read them."
+NOT_TRUTH = "Agreement is not truth: a wrong noun that most models share passes. Keys are not people."
+WORDING = "agreed in content; the wording is one node's"
+
+REJECTED = {
+    "silent": "did not commit",
+    "unrevealed": "committed and did not reveal",
+    "digest_mismatch": "revealed something else than it committed to",
+    "model_refused": "answered with a model that was not asked for",
+    "malformed": "gave no readable answer",
+    "embedding_mismatch": "lied about the embedding of its answer",
+    "conflict": "said nearly the same, but a gate found a contradiction",
+    "outside": "said something else",
+    "accepted": "agrees with the centre, but with too few others",
+}
+"""Why the answer of a member does not count, by its status in the verdict."""
+
+
+class Progress:
+    """Writes a line for each step of a round."""
+
+    def __init__(self) -> None:
+        self._committed: set[str] = set()
+        self._revealed: set[str] = set()
+        self._seats = 0
+
+    def show(self, event: Event) -> None:
+        """One event of the ask."""
+        match event:
+            case RoundOpened():
+                self._committed.clear()
+                self._revealed.clear()
+                self._seats = len(event.members)
+                again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+                note(f"round {event.request_id[:12]} is open{again}")
+            case MemberProgress():
+                self._member(event)
+            case RoundProgress():
+                note(f"{event.step}: {event.seats} of {self._seats} seats")
+            case RoundDecided():
+                if event.next_attempt:
+                    note(f"undetermined ({event.verdict.reason}); asking again")
+            case api.ReportsDropped():
+                note(f"({event.count} steps were not shown: this terminal is slow)")
+            case _:
+                pass
+
+    def _member(self, event: MemberProgress) -> None:
+        who = event.member[:12]
+        if event.step == "declined":
+            note(f"{who} declined: {event.detail}")
+        elif event.step == "committed" and event.member not in self._committed:
+            self._committed.add(event.member)
+            note(f"{who} committed ({len(self._committed)} of {self._seats})")
+        elif event.step == "revealed" and event.member not in self._revealed:
+            self._revealed.add(event.member)
+            note(f"{who} revealed ({len(self._revealed)})")
+
+
+def explain_plan(plan: api.PlanResult) -> None:
+    """Before asking: how many nodes, and how often the frame errs."""
+    for warning in plan.warnings:
+        note(f"warning: {warning}")
+    if plan.own_only:
+        note("Asking your own node alone.")
+        return
+    note(
+        f"Asking {plan.seats} of {plan.known_workers} nodes; {plan.quorum} must commit, {plan.need} must agree."
+    )
+    if plan.seats > 1:
+        rates = ", ".join(f"{percent(rate)} if {share} lie together" for share, rate in plan.error_rates.items())
+        note(f"Chance that a lie is accepted: {rates}.")
+    note(OPEN_PROMPT)
+
+
+def explain_answer(answer: api.Answer, certificate: Path | None) -> None:
+    """After the verdict: what agreed, what did not and why, and what it is worth."""
+    verdict = answer.verdict
+    if not answer.verified and answer.is_accepted:
+        note("not verified: one node answered, and nobody checked it.")
+    elif answer.is_accepted:
+        note(f"accepted: {verdict.ball_size} of {verdict.n} seats agree, {verdict.need} were needed ({WORDING}).")
+        note(NOT_TRUTH)
+    else:
+        note(f"undetermined: {reason_in_words(verdict)}.")
+    for line in rejected_lines(verdict):
+        note(line)
+    if answer.is_accepted and answer.verified and not answer.checked:
+        note(f"The embeddings were checked by {answer.signed_seats} signing members, not by this node.")
+    if certificate is not None and answer.certificate:
+        note(f"certificate: {certificate}  (dicast verify {certificate})")
+    elif answer.certificate:
+        note(f"The certificate is kept: dicast rounds {answer.request_id[:12]} --certificate FILE")
+
+
+def rejected_lines(verdict: Verdict) -> list[str]:
+    """A line for every reason for which answers did not count."""
+    counted = Counter(status.value for status in verdict.statuses.values())
+    return [
+        f"  {counted[status]} × {status}: {words}" for status, words in REJECTED.items() if counted.get(status, 0)
+    ]
+
+
+def reason_in_words(verdict: Verdict) -> str:
+    """Why there is no answer."""
+    match verdict.reason.value:
+        case "quorum_not_reached":
+            return "too few nodes committed in time (quorum_not_reached)"
+        case "too_few_reveals":
+            return f"fewer than {verdict.need} readable answers were revealed (too_few_reveals)"
+        case "no_agreement":
+            return f"no answer has the agreement of {verdict.need} seats; the largest group has " + (
+                f"{verdict.ball_size} (no_agreement)"
+            )
+        case other:
+            return other
+
+
+def percent(chance: float) -> str:
+    """A probability for people."""
+    if chance == 0:
+        return "0 %"
+    return f"{chance:.2%}".replace("%", " %") if chance >= 0.0001 else f"{chance:.0e}"

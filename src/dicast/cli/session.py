@@ -1,0 +1,69 @@
+"""How a command reaches a node: the one that runs here, else one in this process for this one command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from dicast.cli.common import Common
+from dicast.client_channel import Event, EventSink, SocketChannel
+from dicast.daemon import api
+from dicast.daemon.config_schema import Settings
+from dicast.daemon.logs import Log
+from dicast.daemon.running import running_node
+from dicast.daemon.service import Service
+
+
+class LocalChannel:
+    """Calls to a node in this process."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def call(self, call: api.AnyCall, kind: Any, on_event: EventSink | None = None) -> Any:
+        """See `Channel.call`."""
+        del kind
+        return await self._service.answer(call, on_event or _ignore)
+
+    async def events(self, call: api.Events) -> AsyncIterator[Event]:
+        """See `Channel.events`."""
+        waiting: asyncio.Queue[Event] = asyncio.Queue()
+        following = asyncio.create_task(self._service.answer(call, waiting.put_nowait))
+        try:
+            while True:
+                yield await waiting.get()
+        finally:
+            following.cancel()
+
+
+async def is_running(common: Common) -> bool:
+    """Whether a node listens on the state folder."""
+    path = common.paths().socket
+    if not path.exists():
+        return False
+    try:
+        _, writer = await asyncio.open_unix_connection(str(path))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+@asynccontextmanager
+async def channel_to_node(common: Common, settings: Settings, *, alone: bool) -> AsyncIterator[Any]:
+    """A channel to the node that runs here; else to a follower in this process, or, `alone`, to a worker."""
+    if await is_running(common):
+        yield SocketChannel(common.paths().socket)
+        return
+    own = settings if alone else msgspec.structs.replace(settings, roles=(), engines={})
+    log = Log(common.log_level or "error", settings.log.as_json)
+    async with running_node(own, common.paths(), common.password(), log, listen=False) as composed:
+        yield LocalChannel(composed.service)
+
+
+def _ignore(_: Event) -> None:
+    """Nobody asked for events."""

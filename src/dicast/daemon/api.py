@@ -1,0 +1,267 @@
+"""What one may say to a running node, and what it answers: the records behind socket, command line and `Client`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+import msgspec
+
+from dicast.base import errors
+from dicast.consensus.judge import Verdict
+from dicast.protocol.outputs import Report
+
+CALL_BYTES_MAX = 256 * 1024
+"""A question is at most 32 KiB of prompt, six times that when every character is escaped, and its options."""
+REPLY_BYTES_MAX = 64 * 1024 * 1024
+"""A certificate of 256 full reveals is 12 MB, a third more in base64, twice over while it is read."""
+
+
+class Call(msgspec.Struct, frozen=True, tag_field="method", forbid_unknown_fields=True):
+    """A request to a node; `method` names its kind."""
+
+
+class Status(Call, tag="status"):
+    """How is the node doing?"""
+
+
+class Peers(Call, tag="peers"):
+    """Whom does it know?"""
+
+
+class Rounds(Call, tag="rounds"):
+    """Which rounds is it in, which certificates has it?"""
+
+
+class Certificate(Call, tag="certificate"):
+    """The certificate of one of its rounds."""
+
+    request_id: str
+
+
+class Events(Call, tag="events"):
+    """Tell me what happens from now on; `noisy` includes refused packets."""
+
+    noisy: bool = False
+
+
+class AskOptions(Call, kw_only=True):
+    """A question and how sure one wants to be; None takes the node's own setting."""
+
+    prompt: str
+    system: str = ""
+    preset: str | None = None
+    quorum: int | None = None
+    seats: int | None = None
+    sec_distance: float | None = None
+    sec_percentage: float | None = None
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    reveal_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    attempts: int | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    models: tuple[str, ...] | None = None
+    members: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+class Plan(AskOptions, tag="plan"):
+    """What would asking this mean? Nothing is sent."""
+
+
+class Ask(AskOptions, tag="ask"):
+    """Ask it; events follow, then the answer."""
+
+
+AnyCall = Status | Peers | Rounds | Certificate | Events | Plan | Ask
+
+
+class CallFrame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line from a client; a call with `cancel` set ends the call of that id."""
+
+    id: int
+    call: AnyCall | None = None
+    cancel: bool = False
+
+
+class ErrorRecord(msgspec.Struct, frozen=True):
+    """A `DicastError` on the wire."""
+
+    kind: str
+    code: str
+    message: str
+    next_step: str = ""
+
+
+class ReplyFrame(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line from a node: an event of a call, or its result, or its error."""
+
+    id: int
+    event: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.Raw()
+    error: ErrorRecord | None = None
+
+
+class TransportStatus(msgspec.Struct, frozen=True):
+    """One transport of the node."""
+
+    name: str
+    state: str
+    detail: str
+    peers: tuple[str, ...]
+    sent: int
+    received: int
+    dropped: int
+
+
+class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a node is doing."""
+
+    node_id: str
+    network: str
+    version: str
+    pid: int
+    uptime_s: int
+    roles: tuple[str, ...]
+    models: tuple[str, ...]
+    embedders: tuple[str, ...]
+    peers: int
+    open_rounds: int
+    transports: tuple[TransportStatus, ...]
+    inputs: int
+    packets_received: int
+    packets_dropped: int
+    packets_sent: int
+    refused: dict[str, int]
+    reports_dropped: int
+    memory_mb: int
+
+
+class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One node that announced itself."""
+
+    node_id: str
+    roles: tuple[str, ...]
+    models: tuple[str, ...]
+    embedders: tuple[str, ...]
+    slots: int
+    load: int
+    software: str
+    is_self: bool = False
+
+
+class RoundRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One round that is open here or whose certificate is stored here."""
+
+    request_id: str
+    state: str
+    role: str = ""
+    seats: int = 0
+    commits: int = 0
+    reveals: int = 0
+    signatures: int = 0
+    has_certificate: bool = False
+
+
+class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What asking means: seats, and the chance that a lie is accepted if so many nodes were dishonest."""
+
+    seats: int
+    quorum: int
+    need: int
+    known_nodes: int
+    known_workers: int
+    error_rates: dict[str, float]
+    own_only: bool
+    deadline_ms: int
+    models: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class CertificateResult(msgspec.Struct, frozen=True):
+    """A stored certificate."""
+
+    request_id: str
+    certificate: bytes
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Nothing more will come."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """How a question ended: `outcome` is `accepted` or `undetermined`.
+
+    `verified` says that more than one node had to agree; `checked` that this node recomputed the verdict itself.
+    """
+
+    outcome: str
+    reason: str
+    answer: str | None
+    request_id: str
+    verdict: Verdict
+    verified: bool
+    checked: bool
+    signed_seats: int
+    attempts: int
+    certificate: bytes = b""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether there is an answer that enough seats agree with."""
+        return self.outcome == "accepted"
+
+
+_REPORT_TYPES: tuple[type[Any], ...] = get_args(Report)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+EVENT_TYPES: dict[str, type[Any]] = {_snake(kind.__name__): kind for kind in _REPORT_TYPES}
+"""The name of an event on the wire -> the report it carries."""
+EVENT_NAMES: dict[type[Any], str] = {kind: name for name, kind in EVENT_TYPES.items()}
+
+
+class ReportsDropped(msgspec.Struct, frozen=True):
+    """This listener was too slow: so many events are missing here."""
+
+    count: int
+
+
+def encode_event(report: Report | ReportsDropped) -> bytes:
+    """A report as JSON: its fields and, as `event`, its name."""
+    if isinstance(report, ReportsDropped):
+        return msgspec.json.encode({"event": "reports_dropped", "count": report.count})
+    plain = msgspec.to_builtins(report)
+    return msgspec.json.encode({"event": EVENT_NAMES[type(report)], **plain})
+
+
+def decode_event(raw: bytes) -> Report | ReportsDropped | None:
+    """The report in an event; None for a kind that this version does not know."""
+    fields = msgspec.json.decode(raw, type=dict[str, Any])
+    name = fields.pop("event", "")
+    if name == "reports_dropped":
+        return msgspec.convert(fields, ReportsDropped)
+    kind = EVENT_TYPES.get(name)
+    return None if kind is None else msgspec.convert(fields, kind)
+
+
+_KINDS: dict[str, type[errors.DicastError]] = {
+    "rejection": errors.Rejection,
+    "local": errors.LocalProtocolError,
+    "remote": errors.RemoteProtocolError,
+    "adapter": errors.AdapterError,
+    "configuration": errors.ConfigurationError,
+}
+
+
+def record_of(error: errors.DicastError) -> ErrorRecord:
+    """An error as it travels."""
+    kind = next((name for name, known in _KINDS.items() if isinstance(error, known)), "adapter")
+    return ErrorRecord(kind, error.code, error.message, error.next_step)
+
+
+def error_of(record: ErrorRecord) -> errors.DicastError:
+    """The error that travelled."""
+    return _KINDS.get(record.kind, errors.AdapterError)(record.code, record.message, record.next_step)

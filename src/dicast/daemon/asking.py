@@ -1,0 +1,217 @@
+"""From what a person wants to a question the node can ask: frame, seats, members, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from dicast.base.errors import ConfigurationError, Rejection
+from dicast.base.limits import ATTEMPTS_MAX, PROMPT_BYTES_MAX
+from dicast.base.types import NodeId
+from dicast.consensus.constants import EMBEDDER, EMBEDDER_BITS
+from dicast.consensus.frame import (
+    PRESETS,
+    Frame,
+    Preset,
+    check_frame,
+    check_preset,
+    error_rate,
+    frame_from_shares,
+    is_minority,
+    largest_frame,
+    need,
+)
+from dicast.daemon.api import AskOptions, PeerRecord, PlanResult
+from dicast.daemon.config_schema import AskSettings
+from dicast.protocol.inputs import Question
+from dicast.protocol.messages import Message
+
+DISHONEST_SHARES = (0.1, 0.2, 0.3)
+"""Shares of dishonest nodes for which people are shown the chance of a false answer."""
+THREE_WAYS = (
+    "Three ways on: start a node on another machine (`dicast up --relay URL`) and ask over the same relay; "
+    "see seven local nodes at work (`make demo` or `dicast demo`); "
+    "or ask your own node alone (`dicast ask --quorum 1 …`), which verifies nothing."
+)
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Whom one could ask: this node, and the others it knows."""
+
+    own: PeerRecord
+    others: tuple[PeerRecord, ...]
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """The question to ask, and what asking it means."""
+
+    question: Question
+    result: PlanResult
+
+
+def check_options(options: AskOptions, settings: AskSettings) -> tuple[Frame, int]:
+    """Frame and seats, checked as far as they can be without knowing anybody. Raises Rejection and others."""
+    _check_prompt(options)
+    preset = _preset(options.preset or settings.preset)
+    seats = _seats(options, preset)
+    base = preset.frame
+    quorum = options.quorum if options.quorum is not None else min(base.quorum, seats)
+    distance = options.sec_distance
+    percentage = options.sec_percentage
+    frame = frame_from_shares(
+        quorum,
+        distance if distance is not None else base.sec_distance_bits[EMBEDDER] / EMBEDDER_BITS[EMBEDDER],
+        percentage if percentage is not None else base.sec_percentage_bp / 10_000,
+        seats,
+        base,
+    )
+    timeout_s = options.timeout_s if options.timeout_s is not None else settings.timeout_s
+    frame = msgspec.structs.replace(
+        frame,
+        labels=options.labels,
+        deadline_ms=round(timeout_s * 1000),
+        reveal_ms=round(options.reveal_s * 1000) if options.reveal_s is not None else frame.reveal_ms,
+    )
+    check_frame(frame, seats)
+    check_preset(preset, frame)
+    return frame, seats
+
+
+def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
+    """The question, once enough nodes are known. Raises ConfigurationError `no_peers`, Rejection and others."""
+    frame, seats = check_options(options, settings)
+    models = options.models if options.models is not None else settings.models
+    able = [peer for peer in (known.own, *known.others) if _can_answer(peer, models, frame)]
+    own_only = seats == 1 and not options.members and known.own in able
+    if options.members:
+        _check_members(options.members, seats)
+    elif len(able) < seats:
+        raise _too_few(frame, seats, able, known, models)
+    question = Question(
+        messages=_messages(options),
+        frame=frame,
+        seats=seats,
+        models=models,
+        members=(NodeId(known.own.node_id),)
+        if own_only
+        else tuple(NodeId(member) for member in options.members),
+        max_tokens=options.max_tokens or settings.max_tokens,
+        temperature_milli=round(
+            1000 * (settings.temperature if options.temperature is None else options.temperature)
+        ),
+        attempts=_attempts(options, settings),
+    )
+    result = PlanResult(
+        seats=seats,
+        quorum=frame.quorum,
+        need=need(frame.sec_percentage_bp, seats),
+        known_nodes=len(known.others),
+        known_workers=len(able),
+        error_rates={f"{share:.0%}": error_rate(frame, seats, share) for share in DISHONEST_SHARES},
+        own_only=own_only,
+        deadline_ms=frame.deadline_ms,
+        models=models,
+        warnings=tuple(_warnings(frame, seats)),
+    )
+    return Planned(question, result)
+
+
+def _check_prompt(options: AskOptions) -> None:
+    try:
+        size = len(options.prompt.encode()) + len(options.system.encode())
+    except UnicodeEncodeError:
+        raise Rejection(
+            "prompt_not_text", "The prompt holds bytes that are not UTF-8.", "Write it as UTF-8 text."
+        ) from None
+    if not options.prompt.strip():
+        raise Rejection("prompt_empty", "The prompt is empty.", 'For example: dicast ask "Who wrote Hamlet?"')
+    if size > PROMPT_BYTES_MAX:
+        raise Rejection(
+            "prompt_too_large",
+            f"The prompt has {size} bytes; at most {PROMPT_BYTES_MAX} fit into a request.",
+            "Shorten it; longer prompts need a content store, which does not exist yet.",
+        )
+
+
+def _preset(name: str) -> Preset:
+    preset = PRESETS.get(name)
+    if preset is None:
+        raise ConfigurationError(
+            "preset_unknown",
+            f"preset: there is none called {name!r}.",
+            f"Take one of: {', '.join(PRESETS)}.",
+        )
+    return preset
+
+
+def _seats(options: AskOptions, preset: Preset) -> int:
+    if options.seats is not None:
+        return options.seats
+    if options.members:
+        return len(options.members)
+    return preset.seats if options.quorum is None else max(1, options.quorum)
+
+
+def _attempts(options: AskOptions, settings: AskSettings) -> int:
+    attempts = settings.attempts if options.attempts is None else options.attempts
+    if not 1 <= attempts <= ATTEMPTS_MAX:
+        raise Rejection(
+            "attempts_range",
+            f"attempts: {attempts} is outside 1…{ATTEMPTS_MAX}.",
+            "Asking until the answer pleases proves nothing.",
+        )
+    return attempts
+
+
+def _messages(options: AskOptions) -> tuple[Message, ...]:
+    question = Message("user", options.prompt)
+    return (Message("system", options.system), question) if options.system else (question,)
+
+
+def _can_answer(peer: PeerRecord, models: tuple[str, ...], frame: Frame) -> bool:
+    serves = any(not models or model in models for model in peer.models)
+    return (
+        "worker" in peer.roles and serves and all(name in peer.embedders for name in frame.sec_distance_bits)
+    )
+
+
+def _check_members(members: tuple[str, ...], seats: int) -> None:
+    if len(members) != seats:
+        raise Rejection(
+            "frame_seats",
+            f"{len(members)} members are named for {seats} seats.",
+            f"The largest that works is --seats {len(members)}.",
+        )
+
+
+def _too_few(
+    frame: Frame, seats: int, able: list[PeerRecord], known: Known, models: tuple[str, ...]
+) -> ConfigurationError | Rejection:
+    if not known.others:
+        return ConfigurationError("no_peers", "No other node is known.", THREE_WAYS)
+    if not able:
+        offered = sorted({model for peer in known.others for model in peer.models})
+        return ConfigurationError(
+            "no_model",
+            f"{_counted(len(known.others))} known, but none answers with {', '.join(models) or 'a model'}.",
+            f"They offer: {', '.join(offered) or 'no model'}.",
+        )
+    quorum, agreeing = largest_frame(len(able), frame)
+    return Rejection(
+        "too_few_nodes",
+        f"{seats} seats are asked for, but only {_counted(len(able))} known that can answer.",
+        f"The largest that works is --seats {len(able)} --quorum {quorum} (of which {agreeing} must agree). "
+        "Or wait for more nodes.",
+    )
+
+
+def _counted(nodes: int) -> str:
+    return "1 node is" if nodes == 1 else f"{nodes} nodes are"
+
+
+def _warnings(frame: Frame, seats: int) -> Iterable[str]:
+    if seats == 1:
+        yield "One node answers: the answer is not verified."
+    elif is_minority(frame):
+        yield "Half of the seats or fewer decide: two answers that contradict each other could both be accepted."

@@ -1,0 +1,53 @@
+"""Whether a node that has just started knows everybody it is going to know at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from dicast.base.errors import ConfigurationError, DicastError
+from dicast.ports import Transport
+
+CONNECT_S = 5.0
+"""A relay that does not answer in this time is reported, not waited for."""
+QUIET_S = 0.5
+"""Stored announcements come within a round trip of connecting; half a second without one means that was all."""
+
+
+class Discovery:
+    """Settled: some transport is connected and no new peer came for a while, or connecting took too long."""
+
+    def __init__(self, transports: Sequence[Transport], clock: Callable[[], float] = time.monotonic) -> None:
+        self._transports = transports
+        self._clock = clock
+        self._started = clock()
+        self._connected: float | None = None
+        self._last_peer = self._started
+
+    def peer_seen(self) -> None:
+        """Somebody new announced itself."""
+        self._last_peer = self._clock()
+
+    def is_settled(self) -> bool:
+        """Whether waiting longer is pointless."""
+        now = self._clock()
+        if not self._transports:
+            return True
+        if self._connected is None and any(transport.peers() for transport in self._transports):
+            self._connected = now
+        if self._connected is None:
+            return now - self._started > CONNECT_S
+        return now - max(self._connected, self._last_peer) > QUIET_S
+
+    def explained(self, error: DicastError) -> DicastError:
+        """The refusal; where no transport is connected, that is the reason instead."""
+        if error.code != "no_peers" or not self._transports:
+            return error
+        if any(transport.peers() for transport in self._transports):
+            return error
+        details = "; ".join(transport.health().detail for transport in self._transports)
+        return ConfigurationError(
+            "relay_down",
+            f"No relay answers ({details}).",
+            "Check the address and the network with `dicast doctor`; `dicast relay` runs one here.",
+        )

@@ -1,0 +1,233 @@
+"""What a running node answers to calls; the socket and the in-process follower both go through here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import assert_never
+
+import msgspec
+
+from dicast.base.errors import AdapterError, ConfigurationError, DicastError
+from dicast.daemon import api
+from dicast.daemon.asking import Known, Planned, check_options, plan
+from dicast.daemon.config_schema import Settings
+from dicast.daemon.discovery import Discovery
+from dicast.daemon.driver import Driver
+from dicast.daemon.memory import resident_mb
+from dicast.daemon.one_ask import OneAsk
+from dicast.protocol.outputs import PacketRefused, PeerSeen, Report
+from dicast.protocol.records import Table
+from dicast.protocol.settings import NodeSettings
+from dicast.version import VERSION
+
+ASKS_OPEN_MAX = 32
+"""Questions of this node at a time: each holds its round's packets in memory."""
+LOOK_AGAIN_S = 0.02
+"""How often a question that waits for peers looks again: shorter than a person notices."""
+NOBODY_YET = frozenset({"no_peers", "no_model", "too_few_nodes"})
+"""Refusals that may vanish when more announcements come in."""
+ROUNDS_SHOWN_MAX = 1_000
+"""More lines than a person reads; the store may hold ten thousand."""
+EventSink = Callable[[Report | api.ReportsDropped], None]
+Result = msgspec.Struct | tuple[msgspec.Struct, ...]
+
+
+class Service:
+    """Answers calls about one driven node."""
+
+    def __init__(self, driver: Driver, settings: Settings, offers: NodeSettings) -> None:
+        self._driver = driver
+        self._settings = settings
+        self._offers = offers
+        self._started = time.monotonic()
+        self._refused: dict[str, int] = {}
+        self._asks = 0
+        self._discovery = Discovery(driver.parts.transports)
+        driver.reports.listen_now(self._count)
+
+    async def answer(self, call: api.AnyCall, on_event: EventSink) -> Result:
+        """The result of a call; events go to `on_event` meanwhile. Raises DicastError."""
+        match call:
+            case api.Status():
+                return self.status()
+            case api.Peers():
+                return self.peers()
+            case api.Rounds():
+                return self.rounds()
+            case api.Certificate():
+                return self.certificate(call.request_id)
+            case api.Plan():
+                return (await self._plan(call)).result
+            case api.Ask():
+                return await self._ask(call, on_event)
+            case api.Events():
+                return await self._follow(call, on_event)
+            case _:
+                assert_never(call)
+
+    def status(self) -> api.StatusResult:
+        """How the node is doing."""
+        node, counts = self._driver.node, self._driver.counts
+        own = self.own()
+        return api.StatusResult(
+            node_id=own.node_id,
+            network=self._settings.network,
+            version=VERSION,
+            pid=os.getpid(),
+            uptime_s=int(time.monotonic() - self._started),
+            roles=own.roles,
+            models=own.models,
+            embedders=own.embedders,
+            peers=len(node.peers()),
+            open_rounds=len(node.rounds()),
+            transports=tuple(self._transports()),
+            inputs=counts.inputs,
+            packets_received=counts.packets_received,
+            packets_dropped=counts.packets_dropped,
+            packets_sent=counts.packets_sent,
+            refused=dict(sorted(self._refused.items())),
+            reports_dropped=self._driver.reports.dropped,
+            memory_mb=resident_mb(),
+        )
+
+    def own(self) -> api.PeerRecord:
+        """This node as a peer would see it."""
+        return api.PeerRecord(
+            node_id=self._driver.node.node_id,
+            roles=tuple(role.value for role in self._offers.roles),
+            models=self._driver.models,
+            embedders=self._offers.embedders,
+            slots=self._offers.slots,
+            load=0,
+            software=self._offers.software,
+            is_self=True,
+        )
+
+    def known(self) -> Known:
+        """Whom one could ask."""
+        return Known(self.own(), self.peers())
+
+    def peers(self) -> tuple[api.PeerRecord, ...]:
+        """The nodes it knows."""
+        return tuple(
+            api.PeerRecord(
+                node_id=peer.node_id,
+                roles=tuple(role.value for role in peer.offer.roles),
+                models=tuple(model.name for model in peer.offer.models),
+                embedders=peer.offer.embedders,
+                slots=peer.offer.slots,
+                load=peer.offer.load,
+                software=peer.offer.software,
+            )
+            for peer in self._driver.node.peers()
+        )
+
+    def rounds(self) -> tuple[api.RoundRecord, ...]:
+        """Open rounds, and rounds whose certificate is stored."""
+        records = {
+            view.request_id: api.RoundRecord(
+                request_id=view.request_id,
+                state=view.step,
+                role="requester" if view.ours else "member",
+                seats=view.seats,
+                commits=view.commits,
+                reveals=view.reveals,
+                signatures=view.signatures,
+            )
+            for view in self._driver.node.rounds()
+        }
+        for request_id, _ in self._driver.parts.store.load(Table.CERTIFICATE.value):
+            known = records.get(request_id, api.RoundRecord(request_id=request_id, state="decided"))
+            records[request_id] = msgspec.structs.replace(known, has_certificate=True)
+            if len(records) >= ROUNDS_SHOWN_MAX:
+                break
+        return tuple(records.values())
+
+    def certificate(self, request_id: str) -> api.CertificateResult:
+        """The stored certificate of a round; the beginning of its id is enough where it is unique."""
+        store = self._driver.parts.store
+        found = store.get(Table.CERTIFICATE.value, request_id)
+        if found is not None:
+            return api.CertificateResult(request_id=request_id, certificate=found)
+        matches = [
+            key for key, _ in store.load(Table.CERTIFICATE.value) if request_id and key.startswith(request_id)
+        ]
+        if len(matches) != 1:
+            raise ConfigurationError(
+                "certificate_missing",
+                f"{len(matches) or 'No'} stored certificates begin with {request_id[:64]!r}.",
+                "`dicast rounds` lists them.",
+            )
+        return self.certificate(matches[0])
+
+    async def _ask(self, call: api.Ask, on_event: EventSink) -> api.Answer:
+        if self._asks >= ASKS_OPEN_MAX:
+            raise AdapterError(
+                "too_many_asks",
+                f"{ASKS_OPEN_MAX} questions are open on this node.",
+                "Ask again when one is answered.",
+            )
+        planned = await self._plan(call)
+        self._asks += 1
+        try:
+            return await OneAsk(self._driver, planned.question, on_event).run()
+        finally:
+            self._asks -= 1
+
+    async def _plan(self, call: api.AskOptions) -> Planned:
+        """What asking means; a node that has just started first gets a moment to hear who is there."""
+        check_options(call, self._settings.ask)
+        while True:
+            try:
+                return plan(call, self._settings.ask, self.known())
+            except DicastError as error:
+                if error.code not in NOBODY_YET or self._discovery.is_settled():
+                    raise self._discovery.explained(error) from error
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _follow(self, call: api.Events, on_event: EventSink) -> api.Done:
+        if self._driver.reports.is_full():
+            raise AdapterError(
+                "too_many_listeners", "Too many listen to this node already.", "Stop one of them."
+            )
+
+        def wanted(report: Report) -> bool:
+            return call.noisy or not isinstance(report, PacketRefused)
+
+        subscription = self._driver.reports.subscribe(wanted)
+        told = 0
+        try:
+            while (report := await subscription.next()) is not None:
+                if subscription.dropped > told:
+                    on_event(api.ReportsDropped(subscription.dropped - told))
+                    told = subscription.dropped
+                on_event(report)
+        finally:
+            subscription.close()
+        return api.Done()
+
+    def _transports(self) -> list[api.TransportStatus]:
+        found: list[api.TransportStatus] = []
+        for transport in self._driver.parts.transports:
+            health = transport.health()
+            found.append(
+                api.TransportStatus(
+                    name=transport.name,
+                    state=health.state,
+                    detail=health.detail,
+                    peers=tuple(transport.peers()),
+                    sent=health.sent,
+                    received=health.received,
+                    dropped=health.dropped,
+                )
+            )
+        return found
+
+    def _count(self, report: Report) -> None:
+        if isinstance(report, PeerSeen):
+            self._discovery.peer_seen()
+        if isinstance(report, PacketRefused):
+            self._refused[report.reason] = self._refused.get(report.reason, 0) + 1
