@@ -17,7 +17,7 @@ from dicast.transports.nostr_frames import event_frame, parse_published, wanted_
 from dicast.transports.nostr_link import RelayLink
 
 RELAYS_MAX = 16  # each carries everything once more; beyond a handful nothing is gained
-COPY_WINDOW_MS = 900  # relays differ by less; a repetition comes after a second, and must get through
+COPY_WINDOW_MS = 450  # kept for one to two of these: a repetition comes after a second, and must get through
 COPIES_KNOWN_MAX = 8192  # about 2 MB; when full, copies pass, and the node drops them by id
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
 

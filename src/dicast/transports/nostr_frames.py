@@ -158,6 +158,7 @@ def live_frame(topic: str, unix_seconds: int, since: int) -> bytes:
 
     Three filters, because a relay cuts each at its own limit, newest first: announcements must not drown in
     rounds. The last one takes new packets whatever their stamp: a repetition carries the stamp of its making.
+    With `since` now or later, nothing stored is asked for.
     """
     topic_filter: dict[str, Json] = {"#t": [topic]}
     kinds: list[Json] = [int(kind) for kind in Kind]
@@ -174,6 +175,8 @@ def live_frame(topic: str, unix_seconds: int, since: int) -> bytes:
         "limit": REPLAYED_PACKETS_MAX,
     }
     coming = {**topic_filter, "kinds": kinds, "limit": 1}
+    if since >= unix_seconds:
+        coming["since"] = since
     return _ENCODER.encode(["REQ", LIVE, announcements, rounds, coming])
 
 

@@ -11,7 +11,7 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, PayloadTooBig, WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import LocalProtocolError
@@ -76,6 +76,7 @@ class RelayLink:
         self._control: dict[str, bytes] = {}
         self._replay: Replay | None = None
         self._last_heard: float | None = None
+        self._up_since: float | None = None
         self._retry_seconds = RETRY_SECONDS_FIRST
         self._pause_seconds = PAUSE_SECONDS_FIRST
         self._can_publish = False
@@ -87,6 +88,7 @@ class RelayLink:
         """Begin connecting; returns at once."""
         self._topic = topic
         self._task = asyncio.create_task(self._run(), name=f"nostr {self.url}")
+        self._task.add_done_callback(_tell_of_a_bug)
 
     def publish(self, event_id: str, frame: bytes) -> None:
         """Queue a frame for this relay."""
@@ -111,12 +113,11 @@ class RelayLink:
 
     async def _run(self) -> None:
         while True:
-            opened = time.monotonic()
             try:
                 self.problem = await self._connect_and_converse()
             except (OSError, WebSocketException, EOFError, ValueError) as error:
                 self.problem = _described(error)
-            if self._last_heard is not None and time.monotonic() - opened > STABLE_SECONDS:
+            if self._up_since is not None and time.monotonic() - self._up_since > STABLE_SECONDS:
                 self._retry_seconds = RETRY_SECONDS_FIRST
             await asyncio.sleep(self._retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             self._retry_seconds = min(2 * self._retry_seconds, RETRY_SECONDS_MAX)
@@ -137,6 +138,7 @@ class RelayLink:
         self._control.clear()
         self._challenges = 0
         self._can_publish = False
+        self._up_since = None
         self._later(READY_SECONDS_MAX, self._allow_publishing)
         self._subscribe()
 
@@ -173,7 +175,7 @@ class RelayLink:
             try:
                 frame = parse_frame(await socket.recv(decode=False))
             except ConnectionClosed as closed:
-                self._skips_stored = isinstance(closed.__cause__, PayloadTooBig) or _is_too_big(closed)
+                self._skips_stored = _is_too_big(closed)
                 return _described(closed)
             self._last_heard = time.time()
             if frame is None or not self._take(frame):
@@ -215,6 +217,7 @@ class RelayLink:
             self._say(FETCH, close_frame(FETCH))
             return
         self.is_up = True
+        self._up_since = self._up_since or time.monotonic()
         self.problem = ""
         self._skips_stored = False
         self._release_stored()
@@ -241,7 +244,7 @@ class RelayLink:
         if subscription == LIVE:
             self.is_up = False
             self._pause_seconds = min(2 * self._pause_seconds, PAUSE_SECONDS_MAX)
-            self._later(self._pause_seconds, self._subscribe)
+            self._later(self._pause_seconds, self._subscribe_unless_up)
 
     def _take_notice(self, text: str) -> None:
         self.problem = text
@@ -271,9 +274,18 @@ class RelayLink:
         since = now if self._skips_stored else now - int(min(look_back, FIRST_LOOK_BACK_SECONDS))
         if self._replay is None:
             self._replay = Replay()
-            self._later(REPLAY_SECONDS_MAX, self._release_stored)
+            self._later(REPLAY_SECONDS_MAX, self._give_up_on_stored)
         self._control.pop(LIVE, None)
         self._say(LIVE, live_frame(self._topic, now, since))
+
+    def _subscribe_unless_up(self) -> None:
+        if not self.is_up:
+            self._subscribe()
+
+    def _give_up_on_stored(self) -> None:
+        if self._replay is not None:
+            self.problem = "it does not end its stored packets"
+            self._release_stored()
 
     def _release_stored(self) -> None:
         replay, self._replay = self._replay, None
@@ -307,6 +319,13 @@ class RelayLink:
 
         timer = asyncio.get_running_loop().call_later(seconds, act)
         self._timers.add(timer)
+
+
+def _tell_of_a_bug(task: asyncio.Task[None]) -> None:
+    """The task runs until it is cancelled; anything else is a mistake of ours, and must be seen."""
+    if not task.cancelled():
+        context = {"message": f"{task.get_name()} stopped", "exception": task.exception(), "task": task}
+        task.get_loop().call_exception_handler(context)
 
 
 class _Connect(connect):

@@ -1,0 +1,202 @@
+"""Every transport carries packets alike: a node cannot tell which one it has."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+import pytest
+
+from dicast.base.crypto import KeyPair
+from dicast.base.events import encode_event, sign_event
+from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.ports import Transport
+from dicast.protocol.messages import Kind
+from dicast.transports.memory import MemoryHub
+from dicast.transports.nostr import NostrTransport
+
+pytestmark = pytest.mark.anyio
+WAIT_SECONDS_MAX = 20
+KEY = KeyPair.from_seed(b"conformance".ljust(32))
+
+MakeTransport = Callable[[], Transport]
+
+
+class Inbox:
+    """What a transport handed over, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.wires: list[bytes] = []
+        self._changed = asyncio.Event()
+
+    def take(self, wire: bytes) -> None:
+        self.wires.append(wire)
+        self._changed.set()
+
+    async def until_has(self, wires: list[bytes]) -> None:
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while not set(wires) <= set(self.wires):
+                self._changed.clear()
+                await self._changed.wait()
+
+
+def packet(topic: str, content: str = "hello", kind: Kind = Kind.REQUEST, key: KeyPair = KEY) -> bytes:
+    tags = [("t", topic)] + ([("d", topic)] if kind == Kind.ANNOUNCEMENT else [])
+    return encode_event(sign_event(key, int(time.time()), kind, tags, content))
+
+
+def numbered(topic: str, count: int) -> list[bytes]:
+    return [packet(topic, f"{number} {'x' * 500}") for number in range(count)]
+
+
+@pytest.fixture
+def topic() -> str:
+    return secrets.token_hex(32)
+
+
+@pytest.fixture(params=["memory", "nostr-embedded", "nostr-peer", "nostr-peer-auth"])
+async def make_transport(
+    request: pytest.FixtureRequest,
+    embedded_relay: Callable[[], AbstractAsyncContextManager[str]],
+    peer_relay_url: Callable[[bool], str],
+) -> AsyncIterator[MakeTransport]:
+    hub, made, relays = MemoryHub(), list[Transport](), list[str]()
+
+    def make() -> Transport:
+        key = KeyPair.from_seed(bytes([len(made)]) * 32)
+        made.append(NostrTransport(relays, key) if relays else hub.transport())
+        return made[-1]
+
+    async with AsyncExitStack() as stack:
+        if request.param == "nostr-embedded":
+            relays.append(await stack.enter_async_context(embedded_relay()))
+        elif request.param != "memory":
+            relays.append(peer_relay_url(request.param == "nostr-peer-auth"))
+        yield make
+        for transport in made:
+            await transport.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Look again and again, for health has no event to wait for."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while not condition():
+            looked = asyncio.Event()
+            loop.call_later(0.01, looked.set)
+            await looked.wait()
+
+
+async def join(make: MakeTransport, topic: str) -> tuple[Transport, Inbox]:
+    """A started transport that is up."""
+    transport, inbox = make(), Inbox()
+    await transport.start(topic, inbox.take)
+    await until(lambda: transport.health().state == "up")
+    return transport, inbox
+
+
+async def test_a_packet_reaches_every_other_node(make_transport: MakeTransport, topic: str) -> None:
+    sender, _ = await join(make_transport, topic)
+    inboxes = [(await join(make_transport, topic))[1] for _ in range(2)]
+    wire = packet(topic)
+    sender.publish(wire)
+    for inbox in inboxes:
+        await inbox.until_has([wire])
+
+
+async def test_a_packet_published_before_the_start_is_carried(
+    make_transport: MakeTransport, topic: str
+) -> None:
+    _, inbox = await join(make_transport, topic)
+    sender = make_transport()
+    wires = numbered(topic, 5)
+    for wire in wires:
+        sender.publish(wire)
+    await sender.start(topic, Inbox().take)
+    await inbox.until_has(wires)
+
+
+async def test_topics_are_apart(make_transport: MakeTransport, topic: str) -> None:
+    other_topic = topic[::-1]
+    here, inbox = await join(make_transport, topic)
+    there, other_inbox = await join(make_transport, other_topic)
+    sent, other_sent = packet(topic), packet(other_topic)
+    (await join(make_transport, topic))[0].publish(sent)
+    (await join(make_transport, other_topic))[0].publish(other_sent)
+    await inbox.until_has([sent])
+    await other_inbox.until_has([other_sent])
+    assert (other_sent in inbox.wires, sent in other_inbox.wires) == (False, False)
+    assert here.payload_bytes_max == there.payload_bytes_max == PACKET_BYTES_MAX
+
+
+async def test_every_kind_is_carried(make_transport: MakeTransport, topic: str) -> None:
+    sender, _ = await join(make_transport, topic)
+    _, inbox = await join(make_transport, topic)
+    wires = [packet(topic, "{}", kind) for kind in Kind]
+    for wire in wires:
+        sender.publish(wire)
+    await inbox.until_has(wires)
+
+
+async def test_any_text_arrives_byte_for_byte(make_transport: MakeTransport, topic: str) -> None:
+    sender, _ = await join(make_transport, topic)
+    _, inbox = await join(make_transport, topic)
+    texts = ["", '"quotes" \\ / \n\t', "Grüße, 世界 \U0001f600", "\u2028\u2029\ufeff\u00a0", "<script>&amp;"]
+    wires = [packet(topic, text) for text in texts]
+    for wire in wires:
+        sender.publish(wire)
+    await inbox.until_has(wires)
+
+
+async def test_the_largest_packet_is_carried(make_transport: MakeTransport, topic: str) -> None:
+    sender, _ = await join(make_transport, topic)
+    _, inbox = await join(make_transport, topic)
+    room = PACKET_BYTES_MAX - len(packet(topic, ""))
+    wire = packet(topic, "x" * room)
+    assert len(wire) == sender.payload_bytes_max
+    sender.publish(wire)
+    await inbox.until_has([wire])
+
+
+async def test_a_burst_arrives_whole_at_everybody(make_transport: MakeTransport, topic: str) -> None:
+    nodes = [await join(make_transport, topic) for _ in range(3)]
+    sent = [numbered(topic, 60), [packet(topic, f"b{number}") for number in range(60)]]
+    for pair in zip(*sent, strict=True):
+        for (transport, _), wire in zip(nodes, pair, strict=False):
+            transport.publish(wire)
+    await nodes[0][1].until_has(sent[1])
+    await nodes[1][1].until_has(sent[0])
+    await nodes[2][1].until_has(sent[0] + sent[1])
+
+
+async def test_health_says_up_then_down(make_transport: MakeTransport, topic: str) -> None:
+    fresh = make_transport()
+    assert (fresh.health().state, list(fresh.peers())) == ("starting", [])
+    sender, _ = await join(make_transport, topic)
+    receiver, inbox = await join(make_transport, topic)
+    wire = packet(topic)
+    sender.publish(wire)
+    await inbox.until_has([wire])
+    assert (sender.health().state, sender.health().sent, sender.health().dropped) == ("up", 1, 0)
+    assert (receiver.health().state, receiver.health().received >= 1) == ("up", True)
+    await sender.stop()
+    assert (sender.health().state, list(sender.peers())) == ("down", [])
+
+
+async def test_stopping_flushes_and_nothing_comes_after_it(make_transport: MakeTransport, topic: str) -> None:
+    sender, _ = await join(make_transport, topic)
+    stopped, silent = await join(make_transport, topic)
+    _, inbox = await join(make_transport, topic)
+    await stopped.stop()
+    await stopped.stop()
+    stopped.publish(packet(topic, "too late"))
+    before = list(silent.wires)
+    wires = numbered(topic, 30)
+    for wire in wires:
+        sender.publish(wire)
+    await sender.stop()
+    await inbox.until_has(wires)
+    assert silent.wires == before
