@@ -66,7 +66,7 @@ REFUSED: list[tuple[dict[str, Any], int, FrameFault, str, str]] = [
     ({"sec_percentage_bp": 10_001}, 9, FrameFault.PERCENTAGE, "sec_percentage_bp 10001", "10000"),
     ({"sec_distance_bits": {EMBEDDER: 131}}, 9, FrameFault.DISTANCE, "sec_distance_bits 131", "130"),
     ({"sec_distance_bits": {EMBEDDER: -1}}, 9, FrameFault.DISTANCE, "sec_distance_bits -1", "130"),
-    ({"sec_distance_bits": {}}, 9, FrameFault.FORM, "sec_distance_bits: ", ""),
+    ({"sec_distance_bits": {}, "fuzzy": ("/a",)}, 9, FrameFault.FORM, "sec_distance_bits: ", ""),
     ({"faults": 3}, 9, FrameFault.FAULTS, "faults 3", "2"),
     ({"faults": -1}, 9, FrameFault.FAULTS, "faults -1", "2"),
     ({"deadline_ms": 3_600_001}, 9, FrameFault.TIME, "deadline_ms 3600001", "3600000"),

@@ -52,6 +52,7 @@ def reader(request: CaseRequest) -> Reader:
         Form.LABELS: _label_reader(request.frame.labels),
         Form.VALUES: _values_reader(request.frame.exact),
         Form.FIELDS: _fields_reader(request.frame.exact, request.frame.fuzzy),
+        Form.TEXTS: _read_text,
     }
     read = by_form[form_of(request.frame)]
     conforms = _conforming(request.schema)
@@ -76,6 +77,12 @@ def _read_prose(answer: str) -> Reading | None:
         return None
     short = is_short(text)
     return Reading(text, not short, answer, "", text if short else None)
+
+
+def _read_text(answer: str) -> Reading | None:
+    """Where nobody embeds, only equal canonical texts agree."""
+    text = canonical_text(answer)
+    return Reading(text, False, answer, "", text) if text and not is_malformed(text) else None
 
 
 def _label_reader(labels: tuple[str, ...]) -> Reader:

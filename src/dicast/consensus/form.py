@@ -20,6 +20,7 @@ class Form(StrEnum):
     LABELS = "labels"
     VALUES = "values"
     FIELDS = "fields"
+    TEXTS = "texts"
 
 
 class Formed(Protocol):
@@ -38,12 +39,14 @@ class Formed(Protocol):
 
 
 def form_of(frame: Formed) -> Form:
-    """Labels; JSON with `exact` pointers only (values); JSON with `fuzzy` pointers (fields); else prose."""
+    """Labels; JSON with `exact` pointers only (values) or with `fuzzy` (fields); prose; texts if none embeds."""
     if frame.labels:
         return Form.LABELS
     if frame.fuzzy:
         return Form.FIELDS
-    return Form.VALUES if frame.exact else Form.PROSE
+    if frame.exact:
+        return Form.VALUES
+    return Form.PROSE if frame.sec_distance_bits else Form.TEXTS
 
 
 def form_fault(frame: Formed) -> tuple[str, str] | None:
@@ -92,9 +95,9 @@ def _labels_fault(frame: Formed) -> tuple[str, str] | None:
 
 
 def _embedder_fault(frame: Formed) -> tuple[str, str] | None:
-    if frame.sec_distance_bits or form_of(frame) in {Form.LABELS, Form.VALUES}:
+    if frame.sec_distance_bits or form_of(frame) is not Form.FIELDS:
         return None
-    return "sec_distance_bits", "prose and fuzzy texts need an embedder"
+    return "sec_distance_bits", "fuzzy texts need an embedder"
 
 
 def _has_twice(names: Sequence[str]) -> bool:

@@ -18,7 +18,7 @@ from dicast.consensus.form import Form, form_fault, form_of
 from dicast.consensus.reasons import FrameFault
 
 
-class JudgedFrame(msgspec.Struct, frozen=True):
+class JudgedFrame(msgspec.Struct, frozen=True, omit_defaults=True):
     """The part of a frame that the judge reads."""
 
     quorum: int
@@ -156,7 +156,7 @@ def frame_from_shares(
 
 def check_preset(preset: Preset, frame: Frame) -> None:
     """Refuse prose under a preset that serves labels and JSON only."""
-    if preset.checked_form and form_of(frame) is Form.PROSE:
+    if preset.checked_form and form_of(frame) in {Form.PROSE, Form.TEXTS}:
         raise Rejection(
             FrameFault.PRESET,
             f"The preset {preset.name} serves labels and JSON only.",
