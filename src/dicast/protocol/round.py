@@ -74,9 +74,10 @@ class Round:
 
     def seats_of(self, node_id: NodeId) -> int:
         """Votes of a member; one for anybody who was let into an open round."""
-        if self.request.admission is Admission.OPEN:
-            return 1 if node_id in self.commits_of else 0
-        return self.seats.get(node_id, 0)
+        if self.request.admission is not Admission.OPEN:
+            return self.seats.get(node_id, 0)
+        ids = self.commits_of.get(node_id, ())
+        return int(any(commit in self.sealed for commit in ids) if self.quorum is not None else bool(ids))
 
     def hear_panel(self, packet: Packet, body: Panel) -> Acceptance:
         """The draw of a drawn round; the caller has checked that it follows from the beacon."""
@@ -139,8 +140,9 @@ class Round:
 
     def hear_signature(self, packet: Packet, body: Signature) -> Acceptance:
         """One signature a member."""
-        if packet.author not in self.seats and packet.author not in self.commits_of:
-            return Refusal.NOT_MEMBER
+        if not self.seats_of(packet.author):
+            unknown = any(commit not in self.commits for commit in self.sealed)
+            return Refusal.UNKNOWN_PREDECESSOR if unknown else Refusal.NOT_MEMBER
         known = self.signatures.get(packet.author)
         if known is not None:
             return _clash(known[0], packet)
