@@ -101,7 +101,7 @@ def no_honest_penalty(ledger: Ledger, faults: Faults) -> None:
 def every_ask_ends(ledger: Ledger, faults: Faults) -> None:
     """Liveness: every question to an honest node ends with a verdict or a named reason, in time."""
     ended: dict[tuple[int, str], int] = {}
-    for told in ledger.told:
+    for told in (*ledger.untold, *ledger.told):
         match told.report:
             case AskRefused(ask_id) | RoundEnded(ask_id):
                 ended[told.host, ask_id] = told.at_ms
@@ -145,16 +145,23 @@ def healthy_asks_are_accepted(ledger: Ledger, faults: Faults) -> None:
 
 
 def certificates_hold(ledger: Ledger, faults: Faults) -> None:
-    """P9: a certificate of an honest requester checks offline, weights included."""
+    """P9: a certificate of an honest requester checks offline; with weights, if the requester had them."""
+    checked = {
+        (told.host, told.report.request_id): told.report.checked
+        for told in ledger.told
+        if isinstance(told.report, RoundDecided)
+    }
     for told in ledger.told:
-        if not isinstance(told.report, CertificateReady) or not ledger.is_honest(told.host):
+        report = told.report
+        if not isinstance(report, CertificateReady) or not ledger.is_honest(told.host):
             continue
+        has_weights = checked.get((told.host, report.request_id), False)
         try:
-            checked = verify(told.report.certificate, _embed, _READER)
+            found = verify(report.certificate, _embed if has_weights else None, _READER)
         except CertificateError as error:
             raise Violation("certificates_hold", told.at_ms, f"n{told.host}: {error}") from error
-        if checked.signed_seats != told.report.signed_seats or not checked.embeddings_checked:
-            raise Violation("certificates_hold", told.at_ms, f"n{told.host}: {checked.signed_seats} signed")
+        if found.signed_seats != report.signed_seats or found.embeddings_checked != has_weights:
+            raise Violation("certificates_hold", told.at_ms, f"n{told.host}: {found.signed_seats} signed")
 
 
 def budget_ms(ask: Ask) -> int:

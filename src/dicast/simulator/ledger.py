@@ -65,6 +65,8 @@ class Ledger:
         self.sent: list[Sent] = []
         self.by_id: dict[EventId, Sent] = {}
         self.told: list[Told] = []
+        self.untold: list[Told] = []
+        """Facts that are on a disk, but the machine died before it told them."""
         self.asked: list[Ask] = []
         self.lost_asks: set[str] = set()
         self.refused: Counter[str] = Counter()
@@ -99,6 +101,10 @@ class Ledger:
             self.refused[report.reason] += 1
         else:
             self.told.append(Told(at_ms, host, report))
+
+    def note_untold(self, at_ms: int, host: int, reports: tuple[Report, ...]) -> None:
+        """Remember what a machine would have told, had it lived on."""
+        self.untold.extend(Told(at_ms, host, report) for report in reports)
 
     def of_kind(self, kind: Kind) -> list[Sent]:
         """Every packet of a kind, in the order they first left."""

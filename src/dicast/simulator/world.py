@@ -270,6 +270,8 @@ class World:
             for run in batch.runs:
                 self._start_run(host, run)
             self._tell(host, batch)
+        elif stage is not Stage.BEFORE_WRITES:
+            self.ledger.note_untold(self.heap.now_ms, host.index, batch.reports)
         if stage is not None:
             self.crash(host, down_ms)
 
