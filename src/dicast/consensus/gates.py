@@ -12,7 +12,7 @@ from dicast.consensus.constants import GATES
 from dicast.consensus.gate_entities import entity_elements, prompt_words
 from dicast.consensus.gate_numbers import number_elements
 from dicast.consensus.gate_polarity import Polarity, is_conflict, polarity_of
-from dicast.consensus.json_value import Absent, NotJson, Value, parse_json, value_at
+from dicast.consensus.json_value import Absent, NotJsonError, Value, parse_json, value_at
 
 __all__ = ["GATES", "Features", "conflict", "exact_values", "features"]
 
@@ -59,7 +59,7 @@ def exact_values(answer: str, exact: tuple[str, ...]) -> tuple[Value, ...] | Non
     """The values at the pointers; None, which equals nothing, if the answer is no JSON or lacks one."""
     try:
         value = parse_json(answer)
-    except NotJson:
+    except NotJsonError:
         return None
     found = [value_at(value, pointer) for pointer in exact]
     present = tuple(one for one in found if not isinstance(one, Absent))

@@ -14,7 +14,7 @@ TEXT_CHARS_MAX = 64 * 1024
 """An answer or a schema travels in a packet of 64 KiB."""
 
 
-class NotJson(ValueError):  # noqa: N818 - said as a fact, like Rejection
+class NotJsonError(ValueError):
     """The text is not JSON as RFC 8259 writes it, names a key twice, or nests too deeply."""
 
 
@@ -67,17 +67,17 @@ ABSENT = Absent()
 
 
 def parse_json(text: str, depth_max: int = ANSWER_DEPTH_MAX) -> Value:
-    """The value that `text` writes, white space around it allowed. Raises `NotJson` and nothing else."""
+    """The value that `text` writes, white space around it allowed. Raises `NotJsonError` and nothing else."""
     if len(text) > TEXT_CHARS_MAX:
-        raise NotJson("too long")
+        raise NotJsonError("too long")
     if _depth(text) > depth_max:
-        raise NotJson("nested too deeply")
+        raise NotJsonError("nested too deeply")
     try:
         text.encode("utf-8")
         found = _DECODER.decode(text)
         return _value(found)
     except ValueError as error:  # UnicodeError included
-        raise NotJson(str(error)) from None
+        raise NotJsonError(str(error)) from None
 
 
 def value_at(value: Value, pointer: str) -> Value | Absent:
@@ -129,12 +129,12 @@ class _Members(msgspec.Struct, frozen=True):
 
 def _members(pairs: list[tuple[str, object]]) -> _Members:
     if len({key for key, _ in pairs}) < len(pairs):
-        raise NotJson("a key is named twice")
+        raise NotJsonError("a key is named twice")
     return _Members(pairs)
 
 
 def _refuse(name: str) -> object:
-    raise NotJson(f"{name} is no JSON number")
+    raise NotJsonError(f"{name} is no JSON number")
 
 
 def _depth(text: str) -> int:

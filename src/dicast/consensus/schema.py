@@ -12,7 +12,7 @@ from dicast.consensus.json_value import (
     Absent,
     Array,
     Constant,
-    NotJson,
+    NotJsonError,
     Number,
     Object,
     Text,
@@ -57,7 +57,7 @@ def parse_schema(text: str) -> Schema:
     """The schema that `text` writes. Raises `Rejection` with code `schema_invalid`, and nothing else."""
     try:
         value = parse_json(text, _TEXT_DEPTH_MAX)
-    except NotJson as error:
+    except NotJsonError as error:
         raise _invalid(f"is no JSON: {error}") from None
     return _Reader().schema(value, 1)
 
@@ -66,7 +66,7 @@ def conforms(schema: Schema, answer: str) -> bool:
     """Whether an answer is JSON that keeps to the schema; never raises."""
     try:
         return is_valid(schema, parse_json(answer))
-    except NotJson:
+    except NotJsonError:
         return False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dicast.base import unicode_table
-from dicast.consensus.json_value import NotJson, Text, Value, parse_json, value_at
+from dicast.consensus.json_value import NotJsonError, Text, Value, parse_json, value_at
 from dicast.consensus.marks import without_marks
 
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c", "\u00ab": "\u00bb"}
@@ -43,7 +43,7 @@ def prose_texts(answer: str, fuzzy: tuple[str, ...]) -> tuple[str, ...]:
         return (answer,)
     try:
         value = parse_json(answer)
-    except NotJson:
+    except NotJsonError:
         return ("",) * len(fuzzy)
     return tuple(_string_at(value, pointer) for pointer in fuzzy)
 
