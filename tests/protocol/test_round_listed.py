@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.embedders.memory import MemoryEmbedder
 from dicast.protocol.certificate import verify
-from dicast.protocol.messages import Role
+from dicast.protocol.messages import Message, Role
 from dicast.protocol.outputs import (
     AskRefused,
     CertificateReady,
@@ -107,3 +110,32 @@ def test_quorum_one_on_ones_own_node(network, question):
     network.run_for(5_000)
     [decided] = own.reported(RoundDecided)
     assert decided.verdict.outcome is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"messages": (Message("user", '"' * 20_000),)}, "prompt_too_large"),
+        ({"messages": (Message("user", "x" * 40_000),)}, "prompt_too_large"),
+        ({"messages": (Message("user", " "),)}, "prompt_empty"),
+        ({"messages": (Message("user", "\ud800"),)}, "question_invalid"),
+        ({"members": ("nobody",) * 5, "seats": 1}, "frame_quorum"),
+        ({"members": ("nobody", "b", "c", "d", "e")}, "question_invalid"),
+        ({"models": ("m" * 300,)}, "no_workers"),
+        ({"temperature_milli": -1}, "question_invalid"),
+        ({"max_tokens": 0}, "question_invalid"),
+        ({"attempts": 4}, "too_many_attempts"),
+        ({"seats": 300}, "too_many_seats"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_at_once_and_nothing_is_sent(network, question, change, code):
+    asker = network.add(roles=())
+    for _ in range(5):
+        network.add()
+    network.run_for(1_000)
+    sent = len(network.wires)
+    network.ask(asker, msgspec.structs.replace(question(), **change))
+    [refused] = asker.reported(AskRefused)
+    assert refused.code == code
+    assert len(network.wires) == sent
+    assert asker.node.rounds() == ()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from dicast.base.codec import CodecError, decode_as, encode
 from dicast.base.errors import Rejection
-from dicast.base.types import NodeId
+from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.base.types import NodeId, Now
 from dicast.consensus.panel import candidates_root
 from dicast.consensus.selection import selection_salt_hash
 from dicast.protocol.admission import candidate_units, candidates_of, choose_members, too_few_nodes
 from dicast.protocol.context import Context
+from dicast.protocol.envelope import packet_bytes
 from dicast.protocol.inputs import Question
 from dicast.protocol.messages import Admission, Request
 
@@ -60,7 +63,23 @@ def make_request(
         beacon_round=beacon_round,
         previous=again.previous,
     )
+    _check_encoding(context, request)
     return request, candidates
+
+
+def _check_encoding(context: Context, request: Request) -> None:
+    """What a peer would refuse, our own caller is told now."""
+    try:
+        decode_as(encode(request), Request)
+        size = packet_bytes(context.topic, request, Now(0, 0))
+    except CodecError as error:
+        raise Rejection("question_invalid", f"The question cannot be sent: {error.message}") from error
+    if size > PACKET_BYTES_MAX:
+        raise Rejection(
+            "prompt_too_large",
+            f"With its members and escapes the request has {size} bytes, at most {PACKET_BYTES_MAX} travel.",
+            "Shorten the prompt.",
+        )
 
 
 def _beacon_round(context: Context, question: Question) -> int:

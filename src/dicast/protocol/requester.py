@@ -64,12 +64,12 @@ class Requester:
                 return request_id
         return None
 
-    def ask(self, asked: Asked, now: Now) -> None:
+    def ask(self, asked: Asked, open_rounds: int, now: Now) -> None:
         """Open a round, or refuse with a code, a reason and the next step."""
         try:
             if self.round_of(asked.ask_id) is not None:
                 raise Rejection("ask_repeated", f"The question {asked.ask_id} is open already.")
-            if len(self._errands) >= OPEN_ROUNDS_MAX:
+            if open_rounds >= OPEN_ROUNDS_MAX:
                 raise Rejection(
                     "too_many_rounds", f"{OPEN_ROUNDS_MAX} rounds are open.", "Wait for one to end."
                 )

@@ -98,7 +98,8 @@ class RoundTable:
 
     def ask(self, asked: Asked, now: Now) -> None:
         """A local caller asks."""
-        self._requester.ask(asked, now)
+        self._context.directory.expire(now)
+        self._requester.ask(asked, len(self._rounds), now)
 
     def cancel(self, ask_id: str, now: Now) -> None:
         """A local caller no longer waits."""
