@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dicast.consensus import gates
 from dicast.consensus.bits import COLUMNS, ROWS, packed_words
-from dicast.consensus.objections import FeatureObjection, UnequalObjection
+from dicast.consensus.gate_polarity import Polarity
+from dicast.consensus.objections import ContainmentObjection, UnequalObjection, objections_of
 from dicast.consensus.support import Crowd, Layer, compare, tally
+
+SETS = ["", "a", "b", "ab", "abc", "bcd", "xyz"]
 
 
 def crowd_of(count: int, seed: int, layers: int, features: int) -> Crowd:
@@ -24,8 +30,8 @@ def crowd_of(count: int, seed: int, layers: int, features: int) -> Crowd:
             Layer(packed_words([generator.bytes(3).hex() for _ in range(count)]), 12) for _ in range(layers)
         ),
         objections=(
-            FeatureObjection(kinds, lambda one, other: (one + other) % 3 == 0),
-            UnequalObjection(generator.integers(0, 2, count)),
+            ContainmentObjection([frozenset(SETS[kind % len(SETS)]) for kind in kinds]),
+            UnequalObjection(generator.integers(0, 2, count).tolist()),
         ),
     )
 
@@ -61,23 +67,25 @@ def test_edges_of_blocks_lose_no_pair(count: int) -> None:
     assert (found.support.tolist(), found.spread.tolist()) == (weighed.tolist(), spread.tolist())
 
 
-def test_a_gate_is_asked_once_for_each_pair_of_features() -> None:
-    asked: list[tuple[int, int]] = []
+ELEMENTS = st.frozensets(st.sampled_from([f"e{index}" for index in range(70)]), max_size=3)
+POLARITIES = st.builds(
+    Polarity, st.integers(-1, 1), st.sampled_from([(), (1,), (0, 2)]), st.sampled_from(["a", "b"])
+)
 
-    def conflict(one: int, other: int) -> bool:
-        asked.append((min(one, other), max(one, other)))
-        return True
 
-    count = 100
-    crowd = Crowd(
-        seats=np.ones(count, np.int64),
-        groups=np.arange(count),
-        compared=np.ones(count, np.bool_),
-        layers=(Layer(packed_words(["00"] * count), 0),),
-        objections=(FeatureObjection([index % 3 for index in range(count)], conflict),),
-    )
-    assert tally(crowd).support.tolist() == [34] + [33, 33, 34] * 33
-    assert sorted(asked) == [(0, 1), (0, 2), (1, 2)]
+@pytest.mark.parametrize("name", [name for name in gates.GATES if name != "json"])
+def test_gates_over_blocks_are_the_gates_over_pairs(name: str) -> None:
+    @given(st.lists(POLARITIES if name.startswith("polarity") else ELEMENTS, min_size=1, max_size=12))
+    def check(features: list[Hashable]) -> None:
+        every = slice(0, len(features))
+        wanted = np.ones((len(features), len(features)), np.bool_)
+        found = np.zeros_like(wanted)
+        for objection in objections_of(name, features):
+            found |= objection.between(every, every, wanted)
+            assert not objection.between(every, every, ~wanted).any()
+        assert found.tolist() == [[gates.conflict(name, a, b) for b in features] for a in features]
+
+    check()
 
 
 def test_nobody_is_no_error() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from dicast.consensus import schema
 from dicast.consensus.case import CaseRequest
 from dicast.consensus.form import Form, form_of
 from dicast.consensus.json_value import (
@@ -15,7 +16,7 @@ from dicast.consensus.json_value import (
     Absent,
     Array,
     Constant,
-    NotJson,
+    NotJsonError,
     Number,
     Object,
     Text,
@@ -48,11 +49,11 @@ Reader = Callable[[str], Reading | None]
 def reader(request: CaseRequest) -> Reader:
     """The reader of a request's answers."""
     by_form = {
-        Form.PROSE: _read_prose,
+        Form.PROSE: _prose_reader(embedded=True),
         Form.LABELS: _label_reader(request.frame.labels),
         Form.VALUES: _values_reader(request.frame.exact),
         Form.FIELDS: _fields_reader(request.frame.exact, request.frame.fuzzy),
-        Form.TEXTS: _read_text,
+        Form.TEXTS: _prose_reader(embedded=False),
     }
     read = by_form[form_of(request.frame)]
     conforms = _conforming(request.schema)
@@ -66,23 +67,18 @@ def reader(request: CaseRequest) -> Reader:
 def _conforming(schema_text: str) -> Callable[[str], bool]:
     if not schema_text:
         return lambda answer: True
-    from dicast.consensus import schema
-
     return partial(schema.conforms, schema.parse_schema(schema_text))
 
 
-def _read_prose(answer: str) -> Reading | None:
-    text = canonical_text(answer)
-    if not text or is_malformed(text):
-        return None
-    short = is_short(text)
-    return Reading(text, not short, answer, "", text if short else None)
+def _prose_reader(embedded: bool) -> Reader:
+    def read(answer: str) -> Reading | None:
+        text = canonical_text(answer)
+        if not text or is_malformed(text):
+            return None
+        short = is_short(text)
+        return Reading(text, embedded and not short, answer, "", text if short else None)
 
-
-def _read_text(answer: str) -> Reading | None:
-    """Where nobody embeds, only equal canonical texts agree."""
-    text = canonical_text(answer)
-    return Reading(text, False, answer, "", text) if text and not is_malformed(text) else None
+    return read
 
 
 def _label_reader(labels: tuple[str, ...]) -> Reader:
@@ -122,7 +118,7 @@ def _fields_reader(exact: tuple[str, ...], fuzzy: tuple[str, ...]) -> Reader:
 def _json(answer: str) -> Value | Absent:
     try:
         return parse_json(answer)
-    except NotJson:
+    except NotJsonError:
         return ABSENT
 
 

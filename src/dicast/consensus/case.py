@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from dicast.base.codec import CodecError, decode_loose
+from dicast.base.errors import Rejection
 from dicast.base.limits import CASE_BYTES_MAX, CASE_SEATS_MAX
 from dicast.base.types import Json
 from dicast.consensus import case_fields as read
@@ -14,6 +15,7 @@ from dicast.consensus.case_fields import CaseError
 from dicast.consensus.constants import BASIS_POINTS, EMBEDDING_BYTES_MAX
 from dicast.consensus.form import form_fault
 from dicast.consensus.frame import JudgedFrame
+from dicast.consensus.schema import parse_schema
 
 __all__ = ["Case", "CaseCommit", "CaseError", "CaseRequest", "CaseReveal", "parse_case"]
 
@@ -65,7 +67,7 @@ def parse_case(data: bytes) -> Case:
     try:
         value = decode_loose(data)
     except CodecError as error:
-        raise CaseError("case", error.message) from error
+        raise CaseError("case", read.one_line(error.message)) from error
     case = _case(value)
     check_case(case)
     return case
@@ -76,6 +78,7 @@ def check_case(case: Case) -> None:
     fault = form_fault(case.request.frame)
     if fault is not None:
         raise CaseError(f"request.frame.{fault[0]}", fault[1])
+    _check_schema(case.request.schema)
     committed = _once("commits", (commit.pubkey for commit in case.commits))
     revealed = _once("reveals", (reveal.pubkey for reveal in case.reveals))
     _check_seats(case, committed)
@@ -179,6 +182,15 @@ def _recomputed(value: Json) -> dict[str, dict[str, str]]:
         read.digest(key, f"recomputed.{read.shown(key)}"): _embeddings(bits, f"recomputed.{read.shown(key)}")
         for key, bits in read.members(value, "recomputed").items()
     }
+
+
+def _check_schema(text: str) -> None:
+    if not text:
+        return
+    try:
+        parse_schema(text)
+    except Rejection as error:
+        raise CaseError("request.schema", read.one_line(error.message)) from error
 
 
 def _once(field: str, pubkeys: Iterable[str]) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import cast
 
 from dicast.base.errors import Rejection
 from dicast.base.types import Json
@@ -26,6 +25,11 @@ class CaseError(Rejection):
 def shown(name: str) -> str:
     """A name as an error line may hold it: one line, short, ASCII."""
     return name if _PLAIN.fullmatch(name) else ascii(name[:_SHOWN_MAX])
+
+
+def one_line(message: str) -> str:
+    """A message from elsewhere, without line breaks and without control characters."""
+    return "".join(one if " " <= one < "\x7f" or one > "\xa0" else " " for one in message)
 
 
 def members(value: Json, field: str) -> dict[str, Json]:
@@ -92,8 +96,3 @@ def hex_text(value: Json, field: str, length: int | None = None) -> str:
 def digest(value: Json, field: str) -> str:
     """32 bytes as 64 lower-case hex characters: an id, a key, a digest or a salt."""
     return hex_text(value, field, 64)
-
-
-def as_json(value: object) -> Json:
-    """What the codec decoded."""
-    return cast("Json", value)

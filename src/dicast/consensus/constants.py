@@ -38,4 +38,4 @@ GATES = (
 """Every gate a frame may name."""
 
 EMBEDDING_BYTES_MAX = 4096
-"""Longest embedding, ten times any in use: a distance fits 16 bits; summed distances of all seats then fit 32 bits."""
+"""Longest embedding, ten times any in use: a distance fits 16 bits, those of all seats together fit 32."""

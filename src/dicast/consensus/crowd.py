@@ -27,17 +27,21 @@ def gather(valid: Sequence[Valid], request: CaseRequest) -> Gathered:
     places = numbered(
         [(member.reveal.answer, *(member.reveal.embeddings[name] for name, _ in radii)) for member in valid]
     )
-    count = int(places.max(initial=-1)) + 1
-    seats = np.zeros(count, np.int64)
+    distinct: dict[int, Valid] = {}
+    for place, member in zip(places.tolist(), valid, strict=True):
+        distinct.setdefault(place, member)
+    seats = np.zeros(len(distinct), np.int64)
     np.add.at(seats, places, np.array([member.seats for member in valid], np.int64))
-    first = np.unique(places, return_index=True)[1].tolist()
-    distinct = [valid[index] for index in first]
-    readings = [member.reading for member in distinct]
-    compared = np.array([reading.compared for reading in readings], np.bool_)
     layers = tuple(
-        Layer(packed_words([member.reveal.embeddings[name] for member in distinct]), radius)
+        Layer(packed_words([member.reveal.embeddings[name] for member in distinct.values()]), radius)
         for name, radius in radii
     )
-    gates = objections(request.frame.gates, readings, request.prompt)
-    groups = numbered([reading.group for reading in readings])
-    return Gathered(Crowd(seats, groups, compared, layers, gates), places)
+    readings = [member.reading for member in distinct.values()]
+    crowd = Crowd(
+        seats=seats,
+        groups=numbered([reading.group for reading in readings]),
+        compared=np.array([reading.compared for reading in readings], np.bool_),
+        layers=layers,
+        objections=objections(request.frame.gates, readings, request.prompt),
+    )
+    return Gathered(crowd, places)

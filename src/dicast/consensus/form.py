@@ -39,7 +39,7 @@ class Formed(Protocol):
 
 
 def form_of(frame: Formed) -> Form:
-    """Labels; JSON with `exact` pointers only (values) or with `fuzzy` (fields); prose; texts if none embeds."""
+    """Labels; JSON with `fuzzy` pointers (fields) or only `exact` (values); prose; texts if none embeds."""
     if frame.labels:
         return Form.LABELS
     if frame.fuzzy:

@@ -16,7 +16,7 @@ from dicast.consensus.frame import need
 from dicast.consensus.opening import Opened, Valid, open_case
 from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.consensus.selection import selection_seed, selection_ticket, tie_ticket
-from dicast.consensus.support import Counts, Mask, Tally, compare, tally
+from dicast.consensus.support import Tally, compare, tally
 
 __all__ = [
     "Case",
@@ -54,7 +54,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class _Ball(msgspec.Struct, frozen=True):
-    """The centre, and of every valid member: its support, whether it is near the centre, whether it agrees."""
+    """The centre, and of every valid member: its support, is it near the centre, does it agree with it."""
 
     center: Valid | None
     support: Sequence[int]
@@ -76,9 +76,8 @@ def judge(case: Case) -> Verdict:
     needed = need(case.request.frame.sec_percentage_bp, seats)
     reason = _reason(case, opened, ball, needed)
     accepted = reason is Reason.AGREED
-    decided = dict(
-        zip((member.pubkey for member in opened.valid), _statuses(ball, needed, accepted), strict=True)
-    )
+    keys = [member.pubkey for member in opened.valid]
+    decided = dict(zip(keys, _statuses(ball, needed, accepted), strict=True))
     winner = _winner(opened.valid, decided, seed) if accepted else None
     return _sealed(
         Verdict(
@@ -88,7 +87,7 @@ def judge(case: Case) -> Verdict:
             n=seats,
             need=needed,
             statuses=opened.fallen | decided,
-            support={member.pubkey: count for member, count in zip(opened.valid, ball.support, strict=True)},
+            support=dict(zip(keys, ball.support, strict=True)),
             center=ball.center.pubkey if ball.center else None,
             ball_size=ball.size,
             runner_up_size=ball.runner_up,
@@ -129,13 +128,13 @@ def _ball(valid: Sequence[Valid], request: CaseRequest, seed: bytes) -> _Ball:
     center = _center(valid, gathered, counted, seed)
     place = int(gathered.places[center])
     pairs = compare(gathered.crowd, slice(place, place + 1), slice(0, len(gathered.crowd.seats)))
-    near, inside = pairs.near[0], pairs.agree[0]
+    inside = pairs.agree[0]
     outside = counted.support[~inside]
     return _Ball(
         center=valid[center],
-        support=_of_members(counted.support, gathered),
-        near=_of_members(near, gathered),
-        inside=_of_members(inside, gathered),
+        support=counted.support[gathered.places].tolist(),
+        near=pairs.near[0][gathered.places].tolist(),
+        inside=inside[gathered.places].tolist(),
         size=int(counted.support[place]),
         runner_up=int(outside.max(initial=0)),
     )
@@ -147,10 +146,6 @@ def _center(valid: Sequence[Valid], gathered: Gathered, counted: Tally, seed: by
     best &= counted.spread == counted.spread[best].min()
     tied = np.nonzero(best[gathered.places])[0].tolist()
     return min(tied, key=lambda index: (tie_ticket(seed, valid[index].digest), valid[index].pubkey))
-
-
-def _of_members(column: Counts | Mask, gathered: Gathered) -> list[int]:
-    return column[gathered.places].tolist()
 
 
 def _statuses(ball: _Ball, needed: int, accepted: bool) -> Iterable[Status]:
