@@ -1,0 +1,1 @@
+"""Ways an answer is made."""
