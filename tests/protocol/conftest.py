@@ -172,7 +172,7 @@ def question() -> Callable[..., Question]:
                 "quorum": quorum,
                 "sec_percentage_bp": percentage_bp,
                 "sec_distance_bits": {EMBEDDER.name: 100},
-                "gates": (),
+                "gates": ("numbers", "entities", "polarity"),
                 "deadline_ms": 20_000,
                 "reveal_ms": 3_000,
                 "grace_ms": 1_000,

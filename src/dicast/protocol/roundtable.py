@@ -31,6 +31,7 @@ from dicast.protocol.messages import (
     WorkStatus,
 )
 from dicast.protocol.records import Table, packet_key
+from dicast.protocol.remembered import Remembered
 from dicast.protocol.requester import Requester
 from dicast.protocol.restore import restored_counts, restored_rounds
 from dicast.protocol.round import Acceptance, Conflict, Round
@@ -67,9 +68,10 @@ class RoundTable:
         self._chain: ExpiringMap[str, RequestId] = ExpiringMap(CHAIN_MAX)
         self._answered: ExpiringMap[tuple[str, str], bool] = ExpiringMap(ANSWERED_MAX)
         self._requester = Requester(context, int(tables.get(Table.COUNTER, {}).get("sequence", b"0")))
-        self._committed = restored_counts(tables, Table.COMMITTED)
-        self._worker = Worker(context, self._committed)
-        self._validator = Validator(context, restored_counts(tables, Table.SIGNED))
+        committed = Remembered(Table.COMMITTED, restored_counts(tables, Table.COMMITTED))
+        self._worker = Worker(context, committed)
+        signed = Remembered(Table.SIGNED, restored_counts(tables, Table.SIGNED))
+        self._validator = Validator(context, signed)
 
     @property
     def load(self) -> int:

@@ -16,7 +16,7 @@ from dicast.protocol.context import Context
 from dicast.protocol.inputs import Embedded
 from dicast.protocol.messages import Role, Signature, Want
 from dicast.protocol.outputs import StartEmbedding, WorkProgress
-from dicast.protocol.records import Table
+from dicast.protocol.remembered import Remembered
 from dicast.protocol.round import Round
 
 WANTED_AT_ONCE = 64
@@ -58,7 +58,7 @@ class _Deliberation:
 class Validator:
     """Deliberations of the rounds this node takes part in, from CLOSE to signature."""
 
-    def __init__(self, context: Context, signed: dict[str, int]) -> None:
+    def __init__(self, context: Context, signed: Remembered) -> None:
         self._context = context
         self._signed = signed
         self._open: dict[RequestId, _Deliberation] = {}
@@ -159,16 +159,15 @@ class Validator:
 
     def _may_sign(self, round_: Round) -> bool:
         context = self._context
-        able = Role.VALIDATOR in context.settings.roles and round_.id not in self._signed
+        unsigned = round_.id not in self._signed and not self._signed.is_full
+        able = Role.VALIDATOR in context.settings.roles and unsigned
         return able and (context.own_id in round_.seats or context.own_id in round_.commits_of)
 
     def _sign(self, round_: Round, verdict: Verdict, now: Now) -> None:
         quorum, close = round_.ends()
         context = self._context
         digest = signature_digest(context.topic, round_.id, quorum.id, close.id, verdict.digest)
-        seconds = now.unix_ms // 1000
-        self._signed[round_.id] = seconds
-        context.effects.put(Table.SIGNED, round_.id, str(seconds).encode())
+        self._signed.add(round_.id, now, context.effects)
         packet = context.effects.speak(Signature(v=1, digest=digest), now, close.id)
         context.keep_packet(round_, close.wire, close.id)
         context.keep_packet(round_, packet.wire, packet.id)

@@ -23,13 +23,9 @@ from dicast.protocol.messages import (
     WorkStatus,
 )
 from dicast.protocol.outputs import CancelInference, StartEmbedding, StartInference, WorkProgress
-from dicast.protocol.records import Draft, RoundRecord, Table
+from dicast.protocol.records import Draft, RoundRecord
+from dicast.protocol.remembered import Remembered
 from dicast.protocol.round import Round
-
-COMMITTED_KEPT_SECONDS = 86_400
-"""How long "I committed to this request" is kept: any request that old is refused as stale anyway."""
-COMMITTED_MAX = 100_000
-"""Commitments remembered; at one a second, more than a day."""
 
 
 class Phase(StrEnum):
@@ -65,7 +61,7 @@ class _Seat:
 class Worker:
     """This node's seats in the rounds of others and its own."""
 
-    def __init__(self, context: Context, committed: dict[str, int]) -> None:
+    def __init__(self, context: Context, committed: Remembered) -> None:
         self._context = context
         self._seats: dict[RequestId, _Seat] = {}
         self._committed = committed
@@ -231,7 +227,7 @@ class Worker:
                 return DeclineReason.BEACON_PUBLIC
         if self.load >= context.settings.slots:
             return DeclineReason.BUSY
-        return None if len(self._committed) < COMMITTED_MAX else DeclineReason.BUSY
+        return DeclineReason.BUSY if self._committed.is_full else None
 
     def _model_for(self, round_: Round) -> str | None:
         offered = [model.name for model in self._context.models]
@@ -285,9 +281,7 @@ class Worker:
             return self._decline(round_, DeclineReason.ANSWER_TOO_LARGE, now)
         digest = commit_digest(round_.id, context.own_id, salt, draft.answer, draft.model)
         context.change_record(round_.id, draft=draft)
-        seconds = now.unix_ms // 1000
-        self._committed[round_.id] = seconds
-        context.effects.put(Table.COMMITTED, round_.id, str(seconds).encode())
+        self._committed.add(round_.id, now, context.effects)
         packet = context.effects.speak(Commit(v=1, digest=digest), now, round_.start_id)
         context.keep_packet(round_, packet.wire, packet.id)
         self._step(round_.id, Phase.COMMITTED)
