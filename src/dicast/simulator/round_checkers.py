@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 
 import msgspec
@@ -24,12 +24,17 @@ SUBSETS_MAX = 6
 """Ways to leave reveals out that are tried a round: the theorem is for all, worlds are many."""
 
 
+Judge = Callable[[Case], Verdict]
+
+
 class Judged(msgspec.Struct, frozen=True):
     """A closed round with the verdict that this observer computed."""
 
     sealed: Sealed
     case: Case
     verdict: Verdict
+    judge: Judge = judge
+    """Asked again about cases with less in them."""
 
 
 def check_rounds(ledger: Ledger, faults: Faults) -> None:
@@ -51,7 +56,11 @@ def signed_as_judged(ledger: Ledger, judged: Judged) -> None:
         if about_this and sent.body != Signature(v=1, digest=expected):
             raise Violation("signed_as_judged", sent.at_ms, f"a false signature over {close_id[:8]}")
     for told in ledger.told:
-        mine = isinstance(told.report, RoundDecided) and told.report.request_id == request.id
+        mine = (
+            isinstance(told.report, RoundDecided)
+            and told.report.request_id == request.id
+            and told.report.checked
+        )
         if mine and ledger.is_honest(told.host) and told.report.verdict != verdict:  # type: ignore[union-attr]
             raise Violation("signed_as_judged", told.at_ms, f"n{told.host} reports another verdict")
 
@@ -89,7 +98,7 @@ def withholding_cannot_flip(ledger: Ledger, judged: Judged) -> None:
     if verdict.outcome is not Outcome.ACCEPTED or 2 * verdict.need < verdict.n + request.frame.faults + 1:
         return
     for fewer in _without_reveals(case, request.frame.faults):
-        other = judge(fewer)
+        other = judged.judge(fewer)
         if other.outcome is Outcome.ACCEPTED and _shared_seats(case, verdict, other) <= request.frame.faults:
             raise Violation(
                 "withholding_cannot_flip", judged.sealed.close.at_ms, f"{other.winner} won instead"
@@ -103,7 +112,7 @@ def omission_never_rerolls(ledger: Ledger, judged: Judged) -> None:
         return
     tickets = _tickets(case)
     for omitted in [commit.pubkey for commit in case.commits][:SUBSETS_MAX]:
-        other = judge(_without_commit(case, omitted))
+        other = judged.judge(_without_commit(case, omitted))
         core = [pubkey for pubkey, status in other.statuses.items() if status is Status.CORE]
         expected = min(core, key=lambda pubkey: tickets[pubkey], default=None)
         if other.outcome is Outcome.ACCEPTED and other.winner != expected:
@@ -114,7 +123,7 @@ def order_is_free(ledger: Ledger, judged: Judged) -> None:
     """P3: the same sets in another order give the same bytes."""
     case = judged.case
     turned = msgspec.structs.replace(case, commits=case.commits[::-1], reveals=case.reveals[::-1])
-    if judge(turned) != judged.verdict:
+    if judged.judge(turned) != judged.verdict:
         raise Violation(
             "order_is_free", judged.sealed.close.at_ms, "the order of reveals changed the verdict"
         )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dicast.protocol.inputs import Input
-from dicast.protocol.outputs import Batch, PacketRefused
+from dicast.protocol.inputs import Input, PacketReceived
+from dicast.protocol.outputs import Batch
 from dicast.simulator.dice import Dice
 from dicast.simulator.disk import Disk
 from dicast.simulator.host import Host
 from dicast.simulator.ledger import Violation
 from dicast.simulator.state import fingerprint, sizes
-from dicast.simulator.world import Watcher, World
+from dicast.simulator.world import Watcher, World, is_refusal
 
-REFUSALS_WATCHED_MAX = 24
-"""Refusals looked at in one world: each walks the whole node twice."""
-REBUILDS_MAX = 12
-"""Nodes rebuilt from their disks in one world."""
+WALKS_MAX = 4
+"""Inputs of one world around which a whole node is walked twice: dear, and worlds are many."""
+REBUILDS_MAX = 2
+"""Nodes rebuilt from their disks in one world: each makes three and walks them."""
 CONTAINER_ITEMS_MAX = 65_536
 """No container of a node may hold more: the largest limit that the protocol names but for seen ids."""
 STATE_ITEMS_MAX = 200_000
@@ -26,22 +26,23 @@ class RefusalsChangeNothing(Watcher):
 
     def __init__(self, seed: int) -> None:
         self._dice = Dice(seed, "refusals")
-        self._left = REFUSALS_WATCHED_MAX
+        self._left = WALKS_MAX
         self._before: bytes | None = None
 
     def before(self, world: World, host: Host, received: Input) -> None:
         """Now and then, take the node's fingerprint."""
         self._before = None
-        if self._left and not host.conduct.name and self._dice.bits(8) == 0:
+        if not self._left or host.conduct.name or not isinstance(received, PacketReceived):
+            return
+        if self._dice.bits(9) == 0:
+            self._left -= 1
             self._before = fingerprint(host.node)
 
     def after(self, world: World, host: Host, received: Input, batch: Batch) -> None:
         """If the input was refused and nothing else, the fingerprint is the same."""
         before, self._before = self._before, None
-        refused = len(batch.reports) == 1 and isinstance(batch.reports[0], PacketRefused)
-        if before is None or not refused or batch != Batch(reports=batch.reports):
+        if before is None or not is_refusal(batch):
             return
-        self._left -= 1
         if fingerprint(host.node) != before:
             raise Violation(
                 "refusals_change_nothing",
@@ -59,7 +60,7 @@ class RebuiltIsTheSame(Watcher):
 
     def after(self, world: World, host: Host, received: Input, batch: Batch) -> None:
         """Now and then, rebuild a node beside the running one and compare what both stand for."""
-        if not self._left or host.conduct.name or not batch.writes or self._dice.bits(3):
+        if not self._left or host.conduct.name or not batch.writes or self._dice.bits(5):
             return
         self._left -= 1
         self._compare(world, host)

@@ -13,9 +13,9 @@ from dicast.simulator.faults import Faults
 from dicast.simulator.host import Host
 from dicast.simulator.ledger import Ask
 
-SEATS_MAX = 9
+SEATS_MAX = 7
 """Members of a simulated round at most: small rounds, many worlds."""
-ASKS_MAX = 4
+ASKS_MAX = 2
 FIRST_ASK_MS = 1_500
 """After every machine is up and announced itself."""
 SETTLED_MS = 14_000
@@ -24,6 +24,8 @@ BEACON_PERIOD_MS = 3_000
 """The simulated beacon publishes a value as often as drand does."""
 BEACON_ROUNDS_AHEAD = 2
 """A round that is not public anywhere yet, whatever the clocks say."""
+HEALTHY = 1_000
+"""Number of the question after the faults."""
 PERCENTAGES_BP = (5_100, 5_700, 6_600, 7_000, 8_000)
 GATES = ("numbers", "entities", "polarity")
 
@@ -32,7 +34,7 @@ def draw_asks(seed: int, hosts: list[Host], faults: Faults) -> list[Ask]:
     """The questions of world `seed`."""
     dice = Dice(seed, "workload")
     asks = [_troubled(dice, hosts, faults, number) for number in range(dice.between(1, ASKS_MAX))]
-    return asks + [_healthy(dice, hosts, faults, number) for number in range(dice.between(1, 2))]
+    return [*asks, _healthy(dice, hosts, faults)]
 
 
 def beacon_round(at_ms: int) -> int:
@@ -93,15 +95,15 @@ def _troubled(dice: Dice, hosts: list[Host], faults: Faults, number: int) -> Ask
     )
 
 
-def _healthy(dice: Dice, hosts: list[Host], faults: Faults, number: int) -> Ask:
+def _healthy(dice: Dice, hosts: list[Host], faults: Faults) -> Ask:
     """Every member honest and up, every packet arrives: this one has to be accepted."""
     honest = [host for host in hosts if not host.conduct.name]
     workers = [host for host in honest if host.machine.settings.roles]
     chosen = dice.sample(workers, dice.between(1, min(SEATS_MAX, len(workers))))
     return ask(
-        faults.heal_ms + SETTLED_MS + 100 * number,
+        faults.heal_ms + SETTLED_MS,
         dice.pick(honest).index,
-        1_000 + number,
+        HEALTHY,
         question(
             f"Which healthy tree is it, number {dice.below(10_000)}?",
             frame_for(dice, len(chosen)),

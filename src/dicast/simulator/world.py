@@ -21,7 +21,7 @@ from dicast.protocol.inputs import (
     TimeReached,
 )
 from dicast.protocol.messages import Role
-from dicast.protocol.outputs import Batch, CancelInference, StartEmbedding, StartInference
+from dicast.protocol.outputs import Batch, CancelInference, PacketRefused, StartEmbedding, StartInference
 from dicast.simulator.clock import Heap
 from dicast.simulator.dice import Dice
 from dicast.simulator.embedder import EmbeddingMemory
@@ -43,6 +43,14 @@ HANG_MS = 3_600_000
 
 _ENCODER = msgspec.json.Encoder()
 _NOTHING = Batch()
+
+
+def is_refusal(batch: Batch) -> bool:
+    """Whether a batch says no and asks for nothing."""
+    reports = batch.reports
+    if len(reports) != 1 or type(reports[0]) is not PacketRefused:
+        return False
+    return not (batch.writes or batch.sends or batch.runs or batch.submits)
 
 
 class Watcher:
@@ -129,6 +137,11 @@ class World:
             raise self._broken(host, received, error) from error
         for watcher in self.watchers:
             watcher.after(self, host, received, batch)
+        if is_refusal(batch):
+            # A refused input changes nothing (a checker sees to it), so the deadline is what it was.
+            self.trace.record(b"refused")
+            self.ledger.note_told(self.heap.now_ms, host.index, batch.reports[0])
+            return
         if batch != _NOTHING:
             self._perform(host, batch)
         if host.is_up:
