@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from dicast.base import unicode_table
 from dicast.consensus.gate_text import OTHER as _OTHER
 from dicast.consensus.gate_text import plain_text
 from dicast.consensus.gate_words import common_words, entity_words, number_words
+from dicast.consensus.number_tokens import ROMAN
 
 _CONTRACTED = frozenset(["d", "ll", "m", "re", "t", "ve"])
 """What follows the apostrophe of a contraction; anything else is part of a name (`O'Brien`)."""
@@ -19,25 +22,38 @@ _COMMON_ENDINGS = ("tion", "tions", "ology", "osis", "esis", "ysis")
 """Endings of common nouns that no name has."""
 
 
-def entity_elements(text: str) -> frozenset[str]:
-    """The names in `text`, lower case, no accents: capitalised words, neither function words nor openers.
+class Names(msgspec.Struct, frozen=True):
+    """The names of a text; `weak` ones, nationalities and dates, count only where no other is left."""
 
-    Titles (`President`) count only where nothing else is left. `French` is `france`, `United States` `usa`.
+    strong: frozenset[str]
+    weak: frozenset[str]
+
+    def beyond(self, prompt: frozenset[str]) -> frozenset[str]:
+        """The strong names that are not in the prompt, else the weak ones, else the same of all names."""
+        return (self.strong - prompt) or (self.weak - prompt) or self.strong or self.weak
+
+
+def names_in(text: str) -> Names:
+    """Capitalised words, lower case and without accents, that are neither function words nor openers.
+
+    `French` is a weak `france`, `United States` is `usa`, `O'Brien's` is `obrien`; initials are left out.
     """
     plain = plain_text(text)
-    names = list(_NAME.finditer(plain))
-    is_shouted = len(names) >= _SHOUTED_WORDS_MIN and not _LOWER.search(plain)
-    found = {_name(plain, name, is_shouted) for name in names}
-    found.discard("")
-    if not found:
-        return frozenset()
-    titles = entity_words().titles
-    joined = _joined(found)
-    return frozenset(joined if joined <= titles else joined - titles)
+    matches = list(_NAME.finditer(plain))
+    is_shouted = len(matches) >= _SHOUTED_WORDS_MIN and not _LOWER.search(plain)
+    strong: set[str] = set()
+    weak: set[str] = set()
+    for match in matches:
+        word = _base(match[0])
+        if _is_name(plain, match, word, is_shouted):
+            name, is_weak = _known(word, match[0])
+            (weak if is_weak else strong).add(name)
+    strong = _joined(strong)
+    return Names(frozenset(strong), frozenset(weak - strong))
 
 
 def prompt_words(text: str) -> frozenset[str]:
-    """Every word of a prompt, in the forms in which `entity_elements` gives names."""
+    """Every word of a prompt, in the forms in which `names_in` gives names."""
     words = entity_words()
     plain = plain_text(text)
     found = {unicode_table.lower(word) for word in _WORD.findall(plain)}
@@ -46,25 +62,30 @@ def prompt_words(text: str) -> frozenset[str]:
     return frozenset(found | _joined(found))
 
 
-def _name(text: str, match: re.Match[str], is_shouted: bool) -> str:
-    """The name that a capitalised word is, or the empty string."""
+def _is_name(text: str, match: re.Match[str], word: str, is_shouted: bool) -> bool:
+    """Whether a capitalised word is one because it names something."""
     written = match[0]
-    word = _base(written)
     words = entity_words()
-    if word in words.same_name and (written.isupper() or word not in words.function_words):
-        return words.same_name[word]
+    if written.isupper() and word in words.same_name:
+        return True
     if word in words.function_words:
-        is_choice = word == "a" and not (is_shouted or _opens_sentence(text, match.start()))
-        return word if is_choice else ""
+        return word == "a" and not (is_shouted or _opens_sentence(text, match.start()))
     if not written.isascii() and not unicode_table.is_upper(written[0]):
-        return ""
+        return False
     if _is_common(word) and (is_shouted or _opens_sentence(text, match.start())):
-        return ""
-    if len(word) == 1 or "." in written:
-        return "" if _is_initial(text, match) else word
-    if word in number_words().months and _is_in_date(text, match):
-        return ""
-    return words.demonyms.get(word, word)
+        return False
+    return not (word in words.titles or _is_initial(text, word, match) or _is_measure(text, word, match))
+
+
+def _known(word: str, written: str) -> tuple[str, bool]:
+    """The name that stands for a word, and whether it is weak."""
+    words = entity_words()
+    if word in words.same_name:
+        return words.same_name[word], False
+    if word in words.demonyms:
+        return words.demonyms[word], True
+    numbers = number_words()
+    return word, word in numbers.months or word in numbers.weekdays or written in ROMAN
 
 
 def _base(written: str) -> str:
@@ -87,19 +108,26 @@ def _opens_sentence(text: str, start: int) -> bool:
     return before[-1] in ".!?:;\n" if before else start <= _LOOK_BACK
 
 
-def _is_initial(text: str, match: re.Match[str]) -> bool:
+def _is_measure(text: str, word: str, match: re.Match[str]) -> bool:
+    """Whether a word is the unit after a number or the month beside one: the numbers gate reads those."""
+    numbers = number_words()
+    is_month = word in numbers.months
+    if not (is_month or len(word) == 1 or word in numbers.units):
+        return False
+    if _NUMBER_BEFORE.search(text, max(0, match.start() - _LOOK_BACK), match.start()):
+        return True
+    return is_month and _NUMBER_AFTER.match(text, match.end()) is not None
+
+
+def _is_initial(text: str, word: str, match: re.Match[str]) -> bool:
     """Whether dots make the word the initials of the name after it: `J. R. R. Tolkien`."""
+    if len(word) > 1 and "." not in match[0]:
+        return False
     following = _AFTER_INITIAL.match(text, match.end())
     if following is None or not ("." in match[0] or following[1]):
         return False
-    word = _base(following[2])
-    return not (word in entity_words().function_words or _is_common(word))
-
-
-def _is_in_date(text: str, match: re.Match[str]) -> bool:
-    """Whether a number stands right before or after: the numbers gate reads the month then."""
-    before = text[max(0, match.start() - _LOOK_BACK) : match.start()]
-    return bool(_DAY_BEFORE.search(before) or _DAY_AFTER.match(text, match.end()))
+    name = _base(following[2])
+    return not (name in entity_words().function_words or _is_common(name))
 
 
 def _joined(found: set[str]) -> set[str]:
@@ -117,5 +145,5 @@ _NAME = re.compile(
 _WORD = re.compile(rf"[A-Za-z0-9{_OTHER}]+")
 _LOWER = re.compile("[a-z]")
 _AFTER_INITIAL = re.compile(rf"(\.?) ?([A-Z{_OTHER}][A-Za-z0-9{_OTHER}']*)")
-_DAY_BEFORE = re.compile(r"[0-9](?:st|nd|rd|th)?(?: of)? $")
-_DAY_AFTER = re.compile(r"\.?,? ?[0-9]")
+_NUMBER_BEFORE = re.compile(r"[0-9](?:st|nd|rd|th)?(?: of)? {0,2}$")
+_NUMBER_AFTER = re.compile(r"\.?,? ?[0-9]")

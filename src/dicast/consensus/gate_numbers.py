@@ -17,7 +17,7 @@ _SCALE_LETTERS = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}
 _SKIPPED_BEFORE_UNIT = frozenset(["-", "square", "cubic", "sq"])
 _DEGREES = frozenset(["°", "degree", "degrees", "deg"])
 _NUMBER_STARTS = frozenset("0123456789-.")
-_DIGIT = re.compile("[0-9]")
+_DIGIT = re.compile("[0-9]|[IVX][IVX]")
 _LETTERS = re.compile("[a-z]+")
 
 
@@ -122,7 +122,7 @@ class _Reader:
         exponent = self._lower[at] if self._lower[self._at + 2] == "^" else ""
         sign = ""
         if exponent == "-":
-            sign, exponent = "-", (self._lower + _LOOK_AHEAD)[at + 1]
+            sign, exponent = "-", self._lower[at + 1]
             at += 1
         if not (exponent.isascii() and exponent.lstrip("-").isdigit() and len(exponent) <= 4):
             return 0
@@ -170,10 +170,12 @@ class _Reader:
         return found
 
     def _calendar(self) -> Iterable[str]:
-        """A month or a weekday; `May` and the like only beside a number or after `in`."""
+        """A month, a weekday or `VIII` after a name; `May` only beside a number or `in`."""
         token, word = self._tokens[self._at], self._lower[self._at]
         if not token[:1].isupper():
             return
+        if token in number_tokens.ROMAN and self._at and self._tokens[self._at - 1][:1].isupper():
+            yield str(number_tokens.ROMAN[token])
         if word in self._words.weekdays:
             yield f"d:{word}"
         if word in self._words.months and (word not in self._words.word_and_month or self._is_in_date()):
@@ -192,4 +194,7 @@ class _Reader:
 def _triggers() -> frozenset[str]:
     """Words without which a text without digits has no elements."""
     words = number_words()
-    return frozenset([*words.cardinals, *words.ordinals, *words.scales, *words.months, *words.weekdays])
+    roman = (numeral.lower() for numeral in number_tokens.ROMAN)
+    return frozenset(
+        [*words.cardinals, *words.ordinals, *words.scales, *words.months, *words.weekdays, *roman]
+    )

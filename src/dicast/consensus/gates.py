@@ -9,7 +9,7 @@ import functools
 from typing import TypeAlias
 
 from dicast.consensus.constants import GATES
-from dicast.consensus.gate_entities import entity_elements, prompt_words
+from dicast.consensus.gate_entities import names_in, prompt_words
 from dicast.consensus.gate_numbers import number_elements
 from dicast.consensus.gate_polarity import Polarity, is_conflict, polarity_of
 from dicast.consensus.json_value import Absent, NotJsonError, Value, parse_json, value_at
@@ -32,8 +32,7 @@ def features(name: str, answer: str, prompt: str, exact: tuple[str, ...] = ()) -
             found = number_elements(answer)
             return (found - _prompt_numbers(prompt)) or found if found else found
         case "entities" | "entities_strict":
-            found = entity_elements(answer)
-            return (found - _prompt_words(prompt)) or found if found else found
+            return names_in(answer).beyond(_prompt_words(prompt))
         case "polarity" | "polarity_strict":
             return polarity_of(answer)
         case "json":

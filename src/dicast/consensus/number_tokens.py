@@ -10,6 +10,14 @@ CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen"}
 """Signs of money and the units they stand for."""
 DAY_HALVES = {"am": 0, "pm": 12}
 """Hours to add to a time of a twelve-hour clock."""
+_ROMAN_UNITS = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
+ROMAN = {
+    "X" * tens + _ROMAN_UNITS[units]: 10 * tens + units
+    for tens in range(4)
+    for units in range(10)
+    if len("X" * tens + _ROMAN_UNITS[units]) > 1
+}
+"""Roman numerals after a name, as in `Henry VIII`; a single letter may be a name of its own."""
 
 
 def tokens_of(text: str) -> list[str]:
