@@ -65,13 +65,18 @@ def nostr(table: Table, surroundings: Surroundings) -> Transport:
 def minilm(table: Table, surroundings: Surroundings) -> Embedder:
     """The voting embedder, loaded at first use; raises AdapterError `embedder_missing` without its weights."""
     del surroundings
+    settings = plugin_settings(table, MiniLmSettings, "embedders.minilm")
+    return minilm_from(Path(settings.weights).expanduser() if settings.weights else None, settings.threads)
+
+
+def minilm_from(named: Path | None, threads: int = 1) -> LazyEmbedder:
+    """The voting embedder over the named weights file, or over the one that is installed or cached."""
     from dicast.embedders.weights import find_weights, missing
 
-    settings = plugin_settings(table, MiniLmSettings, "embedders.minilm")
-    weights = Path(settings.weights).expanduser() if settings.weights else find_weights()
+    weights = named or find_weights()
     if weights is None or not weights.is_file():
         raise missing()
-    return LazyEmbedder(EMBEDDER, EMBEDDER_BITS[EMBEDDER], lambda: _load_minilm(weights, settings.threads))
+    return LazyEmbedder(EMBEDDER, EMBEDDER_BITS[EMBEDDER], lambda: _load_minilm(weights, threads))
 
 
 def _load_minilm(weights: Path, threads: int) -> Embedder:
@@ -108,4 +113,5 @@ class OpenAiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def openai(table: Table, surroundings: Surroundings) -> Engine:
     """An OpenAI-compatible server."""
     from dicast.engines.openai import OpenAiEngine
+
     raise NotImplementedError

@@ -7,6 +7,7 @@ from typing import cast
 
 import msgspec
 
+from dicast.base.crypto import KeyPair
 from dicast.base.errors import AdapterError
 from dicast.daemon import plugins
 from dicast.daemon.config_schema import Settings
@@ -54,6 +55,11 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
         raise
     driver = Driver(node, Parts(store, transports, engines, embedders), settings.network, log)
     return Composed(driver, Service(driver, settings, offers), offers)
+
+
+def engines_of(settings: Settings, paths: Paths) -> list[Engine]:
+    """The engines alone, for those who only want to look at them."""
+    return _engines(settings, plugins.Surroundings(paths.state_dir, (), KeyPair.from_seed(b"looking")))
 
 
 def _transports(settings: Settings, surroundings: plugins.Surroundings) -> list[Transport]:
