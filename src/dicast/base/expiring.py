@@ -15,16 +15,17 @@ class SeenIds:
     A full generation rotates early: memory stays below `2 * limit` ids, whatever is sent.
     """
 
-    __slots__ = ("_limit", "_new", "_old", "_rotated_ms", "_window_ms")
+    __slots__ = ("_limit", "_new", "_old", "_rotated_ms", "_rotates_ms", "_window_ms")
 
     def __init__(self, window_ms: int, limit: int) -> None:
         self._window_ms = window_ms
         self._limit = limit
         self._rotated_ms = 0
-        self._new: set[str] = set()
-        self._old: set[str] = set()
+        self._rotates_ms = window_ms
+        self._new: set[str | bytes] = set()
+        self._old: set[str | bytes] = set()
 
-    def add(self, seen_id: str, now_ms: int) -> bool:
+    def add(self, seen_id: str | bytes, now_ms: int) -> bool:
         """Remember an id; False when it was remembered already."""
         if self.has(seen_id, now_ms):
             return False
@@ -33,9 +34,10 @@ class SeenIds:
         self._new.add(seen_id)
         return True
 
-    def has(self, seen_id: str, now_ms: int) -> bool:
+    def has(self, seen_id: str | bytes, now_ms: int) -> bool:
         """Whether the id was added within the window."""
-        self._forget(now_ms)
+        if now_ms >= self._rotates_ms:
+            self._forget(now_ms)
         return seen_id in self._new or seen_id in self._old
 
     def __len__(self) -> int:
@@ -46,12 +48,13 @@ class SeenIds:
         if age_ms >= 2 * self._window_ms:
             self._new = set()
             self._rotate(now_ms)
-        elif age_ms >= self._window_ms:
+        else:
             self._rotate(self._rotated_ms + self._window_ms)
 
     def _rotate(self, at_ms: int) -> None:
         self._old, self._new = self._new, set()
         self._rotated_ms = at_ms
+        self._rotates_ms = at_ms + self._window_ms
 
 
 class ExpiringMap(Generic[K, V]):

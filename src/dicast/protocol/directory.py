@@ -46,6 +46,7 @@ class Directory:
         if known is not None and not _is_newer(packet, known):
             return Refusal.OLDER
         self.expire(now)
+        known = self._peers.get(packet.author)
         if known is None and len(self._peers) >= PEERS_MAX:
             return Refusal.FULL
         age_ms = max(0, now.unix_ms - packet.created_at * 1000)

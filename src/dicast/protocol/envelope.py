@@ -17,6 +17,7 @@ from dicast.base.types import EventId, NodeId, Now
 from dicast.protocol.messages import BODIES, EPHEMERAL, KINDS, STARTS, Body, Kind, Refusal
 
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+_SECONDS = re.compile(r"[1-9][0-9]{0,14}\Z")
 _KINDS: dict[int, Kind] = {int(kind): kind for kind in Kind}
 
 
@@ -74,19 +75,19 @@ def _packet_of(event: Event, kind: Kind, wire: bytes) -> Packet:
     topic, predecessor, address, expires_at = "", "", "", 0
     addressees: list[NodeId] = []
     for tag in event.tags:
-        match tag:
-            case ("t", value) if not topic:
-                topic = value
-            case ("e", value) if not predecessor and _HEX64.match(value):
-                predecessor = value
-            case ("p", value) if _HEX64.match(value):
-                addressees.append(NodeId(value))
-            case ("d", value) if not address:
-                address = value
-            case ("expiration", value) if not expires_at and value.isdecimal() and len(value) < 16:
-                expires_at = int(value)
-            case _:
-                raise RemoteProtocolError(Refusal.SHAPE.value, "A tag is unknown, repeated or malformed.")
+        name, value = tag if len(tag) == 2 else ("", "")
+        if name == "t" and not topic:
+            topic = value
+        elif name == "e" and not predecessor and _HEX64.match(value):
+            predecessor = value
+        elif name == "p" and _HEX64.match(value):
+            addressees.append(NodeId(value))
+        elif name == "d" and not address:
+            address = value
+        elif name == "expiration" and not expires_at and _SECONDS.match(value):
+            expires_at = int(value)
+        else:
+            raise RemoteProtocolError(Refusal.SHAPE.value, "A tag is unknown, repeated or malformed.")
     if not topic or (kind not in STARTS) != bool(predecessor):
         raise RemoteProtocolError(Refusal.SHAPE.value, "The topic or the predecessor is missing.")
     if (kind is Kind.ANNOUNCEMENT) != bool(address) or (address and address != topic):

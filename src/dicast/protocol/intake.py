@@ -21,6 +21,12 @@ from dicast.protocol.messages import Kind, Refusal
 
 REJECTED_WIRES_MAX = 4_096
 """Wires whose signature failed, so that a repeated forgery costs no second check."""
+VERIFIED_WIRES_MAX = 4_096
+"""Wires whose signature held but whose moment had not come: the same bytes again cost no second check."""
+HANDLED_WIRES_MAX = 65_536
+"""Wires remembered only so that the same bytes again cost no parsing; twenty seconds of the fastest flood."""
+WIRE_WINDOW_MS = 600_000
+"""Longer than repeats and relays that replay take to send the same bytes again."""
 METERED_KEYS_MAX = 4_096
 """Keys whose packet rate is metered at a time; the longest silent is forgotten."""
 RATE_WINDOW_MS = 1_000
@@ -41,59 +47,71 @@ class Intake:
         self._topic = topic
         self._reader = reader
         self._seen = SeenIds(SEEN_WINDOW_MS, SEEN_IDS_MAX)
-        self._wires = SeenIds(RATE_WINDOW_MS * 600, SEEN_IDS_MAX)
-        self._rejected = SeenIds(RATE_WINDOW_MS * 600, REJECTED_WIRES_MAX)
+        self._wires = SeenIds(WIRE_WINDOW_MS, HANDLED_WIRES_MAX)
+        self._rejected = SeenIds(WIRE_WINDOW_MS, REJECTED_WIRES_MAX)
+        self._verified = SeenIds(WIRE_WINDOW_MS, VERIFIED_WIRES_MAX)
         self._rates: ExpiringMap[NodeId, list[int]] = ExpiringMap(METERED_KEYS_MAX)
+        self._marked: tuple[bytes, bytes] = (b"", sha256(b""))
 
-    def screen(self, wire: bytes, now: Now) -> Packet:
-        """Size, repetition, shape, topic, freshness. Raises `RemoteProtocolError`; changes nothing."""
+    def screen(self, wire: bytes, now: Now) -> Packet | Refusal:
+        """Size, repetition, shape, topic, freshness; changes nothing."""
         if len(wire) > PACKET_BYTES_MAX:
-            raise RemoteProtocolError(Refusal.SIZE, "The packet is larger than 64 KiB.")
-        mark = _mark(wire)
+            return Refusal.SIZE
+        mark = self._mark(wire)
         if self._wires.has(mark, now.monotonic_ms):
-            raise RemoteProtocolError(Refusal.DUPLICATE, "These bytes were handled before.")
+            return Refusal.DUPLICATE
         if self._rejected.has(mark, now.monotonic_ms):
-            raise RemoteProtocolError(Refusal.BAD_SIGNATURE, "These bytes were refused before.")
-        packet = self._reader.parse(wire)
+            return Refusal.BAD_SIGNATURE
+        try:
+            packet = self._reader.parse(wire)
+        except RemoteProtocolError as error:
+            return Refusal(error.code)
         if packet.topic != self._topic:
-            raise RemoteProtocolError(Refusal.TOPIC, "The packet belongs to another network.")
-        _check_freshness(packet, now)
-        if self._seen.has(packet.id, now.monotonic_ms):
-            raise RemoteProtocolError(Refusal.DUPLICATE, "This packet was handled before.")
-        return packet
+            return Refusal.TOPIC
+        refusal = _staleness(packet, now)
+        if refusal is None and self._seen.has(packet.id, now.monotonic_ms):
+            return Refusal.DUPLICATE
+        return refusal or packet
 
-    def check_signature(self, packet: Packet, now: Now) -> None:
-        """The Schnorr check, once per wire; then the author's rate. Raises `RemoteProtocolError`."""
-        if not self._reader.is_signed(packet):
-            self._rejected.add(_mark(packet.wire), now.monotonic_ms)
-            raise RemoteProtocolError(Refusal.BAD_SIGNATURE, "The signature does not hold.")
-        if not self._within_rate(packet.author, now):
-            raise RemoteProtocolError(Refusal.RATE, "The author sends more than anybody needs to.")
+    def check_signature(self, packet: Packet, now: Now) -> Refusal | None:
+        """The Schnorr check, at most once for the same bytes; none for a key that is over its rate."""
+        window = self._rates.get(packet.author, now.monotonic_ms)
+        if window is not None and window[0] >= PACKETS_PER_KEY_AND_SECOND:
+            return Refusal.RATE
+        mark = self._mark(packet.wire)
+        if not self._verified.has(mark, now.monotonic_ms) and not self._reader.is_signed(packet):
+            self._rejected.add(mark, now.monotonic_ms)
+            return Refusal.BAD_SIGNATURE
+        if window is None:
+            self._rates.put(packet.author, [1], now.monotonic_ms + RATE_WINDOW_MS)
+        else:
+            window[0] += 1
+        return None
 
     def remember(self, packet: Packet, now: Now) -> None:
-        """Never handle this packet again, in any spelling."""
+        """Its signature held, or it is ours: never handle this packet again, in any spelling."""
         self._seen.add(packet.id, now.monotonic_ms)
-        self._wires.add(_mark(packet.wire), now.monotonic_ms)
+        self.pass_over(packet, now)
 
-    def _within_rate(self, author: NodeId, now: Now) -> bool:
-        window = self._rates.get(author, now.monotonic_ms)
-        if window is None:
-            self._rates.put(author, [1], now.monotonic_ms + RATE_WINDOW_MS)
-            return True
-        window[0] += 1
-        return window[0] <= PACKETS_PER_KEY_AND_SECOND
+    def pass_over(self, packet: Packet, now: Now) -> None:
+        """Nobody checked the signature, and nobody needs to: the same bytes are not looked at again."""
+        self._wires.add(self._mark(packet.wire), now.monotonic_ms)
+
+    def vouch(self, packet: Packet, now: Now) -> None:
+        """Its signature held and it was refused for now: when it comes again, it is not checked again."""
+        self._verified.add(self._mark(packet.wire), now.monotonic_ms)
+
+    def _mark(self, wire: bytes) -> bytes:
+        """SHA-256 of the bytes; of the bytes at hand it is asked several times."""
+        if self._marked[0] is not wire:
+            self._marked = (wire, sha256(wire))
+        return self._marked[1]
 
 
-def _mark(wire: bytes) -> str:
-    return sha256(wire).hex()
-
-
-def _check_freshness(packet: Packet, now: Now) -> None:
+def _staleness(packet: Packet, now: Now) -> Refusal | None:
     stamp_ms = packet.created_at * 1000
     if stamp_ms > now.unix_ms + CLOCK_AHEAD_MS:
-        raise RemoteProtocolError(Refusal.CLOCK, "The packet is stamped too far ahead of our clock.")
-    allowed_ms = _FRESHNESS_MS.get(packet.kind, SEEN_WINDOW_MS)
-    if stamp_ms + allowed_ms < now.unix_ms:
-        raise RemoteProtocolError(Refusal.STALE, "The packet is too old.")
-    if packet.expires_at and packet.expires_at * 1000 <= now.unix_ms:
-        raise RemoteProtocolError(Refusal.STALE, "The packet has expired.")
+        return Refusal.CLOCK
+    if stamp_ms + _FRESHNESS_MS.get(packet.kind, SEEN_WINDOW_MS) < now.unix_ms:
+        return Refusal.STALE
+    return Refusal.STALE if packet.expires_at and packet.expires_at * 1000 <= now.unix_ms else None

@@ -31,7 +31,7 @@ from dicast.protocol.outputs import Batch, Deadline, PacketRefused
 from dicast.protocol.roundtable import RoundTable, RoundView
 from dicast.protocol.settings import Identity, NodeSettings
 
-FORGETTABLE = frozenset({Refusal.UNKNOWN_PREDECESSOR, Refusal.FULL, Refusal.RATE})
+FORGETTABLE = frozenset({Refusal.UNKNOWN_PREDECESSOR, Refusal.FULL})
 """Refusals that depend on the moment: the same packet may be welcome later."""
 
 
@@ -120,24 +120,18 @@ class Node:
         return self._table.views()
 
     def _receive(self, wire: bytes, carrier: str, now: Now) -> None:
-        try:
-            packet = self._intake.screen(wire, now)
-        except RemoteProtocolError as error:
-            self._context.effects.report(PacketRefused(error.code, carrier))
-            return
-        refusal = self._judge_packet(packet, carrier, now)
+        packet = self._intake.screen(wire, now)
+        if isinstance(packet, Refusal):
+            return self._context.effects.report(PacketRefused(packet.value, carrier))
+        refusal = self._interest(packet, carrier, now) or self._intake.check_signature(packet, now)
         if refusal is not None:
-            author = packet.author if refusal not in {Refusal.BAD_SIGNATURE, Refusal.FOREIGN} else None
-            self._context.effects.report(PacketRefused(refusal.value, carrier, author))
+            return self._context.effects.report(PacketRefused(refusal.value, carrier))
+        refusal = self._hear_signed(packet, now)
+        if refusal is not None:
+            return self._context.effects.report(PacketRefused(refusal.value, carrier, packet.author))
+        return self._hear_orphans(packet.id, now)
 
-    def _judge_packet(self, packet: Packet, carrier: str, now: Now) -> Refusal | None:
-        refusal = self._interest(packet, carrier, now)
-        if refusal is not None:
-            return refusal
-        try:
-            self._intake.check_signature(packet, now)
-        except RemoteProtocolError as error:
-            return Refusal(error.code)
+    def _hear_signed(self, packet: Packet, now: Now) -> Refusal | None:
         try:
             body = self._context.reader.body(packet)
             refusal = self._hear(packet, body, now)
@@ -145,10 +139,10 @@ class Node:
             refusal = Refusal.BODY
         if refusal is Refusal.BODY:
             self._context.directory.debit_malformed(packet.author, self._context.effects)
-        if refusal not in FORGETTABLE:
+        if refusal in FORGETTABLE:
+            self._intake.vouch(packet, now)
+        else:
             self._intake.remember(packet, now)
-        if refusal is None:
-            self._hear_orphans(packet.id, now)
         return refusal
 
     def _interest(self, packet: Packet, carrier: str, now: Now) -> Refusal | None:
@@ -164,9 +158,7 @@ class Node:
             self._orphans.add(packet.predecessor, packet.wire, carrier)
             return Refusal.UNKNOWN_PREDECESSOR
         if self._table.is_foreign(request_id):
-            self._table.note_foreign(packet, now)
-            self._intake.remember(packet, now)
-            return Refusal.FOREIGN
+            return self._pass_over(packet, now)
         return None
 
     def _interest_in_request(self, packet: Packet, now: Now) -> Refusal | None:
@@ -177,8 +169,12 @@ class Node:
         assert isinstance(body, Request), "the kind decides the body"
         if self._table.wants(packet, body, now):
             return None
+        return self._pass_over(packet, now)
+
+    def _pass_over(self, packet: Packet, now: Now) -> Refusal:
+        """Unsigned as it may be: the id fixes what it says, so a forged copy would be as foreign."""
         self._table.note_foreign(packet, now)
-        self._intake.remember(packet, now)
+        self._intake.pass_over(packet, now)
         return Refusal.FOREIGN
 
     def _hear(self, packet: Packet, body: Body, now: Now) -> Refusal | None:

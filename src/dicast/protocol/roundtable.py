@@ -38,8 +38,10 @@ from dicast.protocol.round import Acceptance, Conflict, Round
 from dicast.protocol.validator import Validator
 from dicast.protocol.worker import Worker
 
-CHAIN_MAX = 65_536
-"""Predecessors remembered, ours and foreign: three a round, 20,000 rounds of others."""
+CHAIN_MAX = 16 * OPEN_ROUNDS_MAX
+"""Predecessors of our rounds: at most four a round, and rounds that ended a minute ago."""
+FOREIGN_MAX = 65_536
+"""Predecessors of others' rounds, apart from ours: a flood of strangers' requests evicts none of ours."""
 ANSWERED_MAX = 8_192
 """Answered wants remembered for two seconds."""
 FOREIGN = RequestId("")
@@ -66,6 +68,7 @@ class RoundTable:
         self._context = context
         self._rounds: dict[RequestId, Round] = {}
         self._chain: ExpiringMap[str, RequestId] = ExpiringMap(CHAIN_MAX)
+        self._foreign: ExpiringMap[str, RequestId] = ExpiringMap(FOREIGN_MAX)
         self._answered: ExpiringMap[tuple[str, str], bool] = ExpiringMap(ANSWERED_MAX)
         self._requester = Requester(context, int(tables.get(Table.COUNTER, {}).get("sequence", b"0")))
         committed = Remembered(Table.COMMITTED, restored_counts(tables, Table.COMMITTED))
@@ -174,7 +177,8 @@ class RoundTable:
 
     def round_id_of(self, predecessor: EventId, now: Now) -> RequestId | None:
         """The round in which a packet is the predecessor; `FOREIGN`, or None when it is unknown."""
-        return self._chain.get(predecessor, now.monotonic_ms)
+        ours = self._chain.get(predecessor, now.monotonic_ms)
+        return ours or self._foreign.get(predecessor, now.monotonic_ms)
 
     def is_foreign(self, request_id: RequestId) -> bool:
         """Is it a round of others?"""
@@ -183,7 +187,7 @@ class RoundTable:
     def note_foreign(self, packet: Packet, now: Now) -> None:
         """Remember that what follows this packet does not concern us either."""
         if packet.kind in {Kind.REQUEST, Kind.PANEL, Kind.QUORUM, Kind.CLOSE}:
-            self._chain.put(packet.id, FOREIGN, now.monotonic_ms + SEEN_WINDOW_MS)
+            self._foreign.put(packet.id, FOREIGN, now.monotonic_ms + SEEN_WINDOW_MS)
 
     def wants(self, packet: Packet, request: Request, now: Now) -> bool:
         """Would this node take part in the round that a request opens?"""

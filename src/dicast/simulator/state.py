@@ -13,7 +13,9 @@ import msgspec
 from dicast.base.expiring import SeenIds
 from dicast.protocol.envelope import PacketReader
 
-ACCOUNTS = frozenset({"_rejected", "_rates", "_now", "_orphans", "_seen", "_wires", "_chain"})
+ACCOUNTS = frozenset(
+    {"_rejected", "_verified", "_marked", "_rates", "_now", "_orphans", "_seen", "_wires", "_foreign"}
+)
 """Attributes in which refusing is counted: the only ones that a refusal may touch."""
 _LEAVES = (str, bytes, int, float, bool, type(None), Enum, PacketReader)
 
