@@ -361,7 +361,7 @@ class Requester:
         assert judged is not None, "only a judged round is certified"
         seats = signed_seats(round_, self._context.topic, judged.verdict)
         if not judged.checked:
-            if seats < judged.verdict.need and judged.verdict.outcome is Outcome.ACCEPTED:
+            if seats < judged.verdict.need:
                 reason = (
                     f"This node has no embedder, and only {seats} of the needed {judged.verdict.need} "
                     "seats signed the verdict."

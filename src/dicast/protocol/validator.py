@@ -137,9 +137,10 @@ class Validator:
         deliberation.stage = Stage.EMBEDDING
         embedders = sorted(round_.request.frame.sec_distance_bits)
         texts = tuple(dict.fromkeys(texts_to_embed(round_).values()))
-        able = set(embedders) <= set(self._context.settings.embedders)
-        if not able or not embedders or not texts:
-            return self._judge(round_, deliberation, able, now)
+        if not embedders or not texts:
+            return self._judge(round_, deliberation, True, now)
+        if not set(embedders) <= set(self._context.settings.embedders):
+            return self._judge(round_, deliberation, False, now)
         deliberation.texts, deliberation.awaited = texts, embedders
         for embedder in embedders:
             self._context.effects.run(StartEmbedding(f"judge:{round_.id}", embedder, texts))
