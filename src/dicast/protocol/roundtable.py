@@ -212,6 +212,8 @@ class RoundTable:
         return acceptance
 
     def _hear_request(self, packet: Packet, request: Request, now: Now) -> Refusal | None:
+        if packet.id in self._rounds:
+            return Refusal.DUPLICATE
         if not is_possible(request):
             return Refusal.IMPOSSIBLE
         if len(self._rounds) >= OPEN_ROUNDS_MAX:
