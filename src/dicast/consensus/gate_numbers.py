@@ -36,17 +36,18 @@ class _Reader:
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens + _LOOK_AHEAD
-        self._lower = [token.lower() for token in self._tokens]
+        self._lower = "\n".join(self._tokens).lower().split("\n")
         self._words = number_words()
         self._at = 0
         self._number_end = -1
 
     def elements(self) -> Iterable[str]:
         triggers = _triggers()
-        for at, word in enumerate(self._lower):
-            if at < self._at or not (word[:1] in _NUMBER_STARTS or word in triggers):
+        lower = self._lower
+        for at in [at for at, word in enumerate(lower) if word in triggers or word[:1] in _NUMBER_STARTS]:
+            if at < self._at:
                 continue
-            self._at = at
+            word, self._at = lower[at], at
             if number_tokens.is_number(word):
                 yield from self._written()
             elif spelled_numbers.starts_number(self._lower, at):
@@ -110,9 +111,9 @@ class _Reader:
             else:
                 break
             self._at = at + 1
-        number = read_decimal(value)
         power += self._power_of_ten()
-        return decimal_text(shifted(number, power)) if number and power else value
+        number = read_decimal(value) if power else None
+        return decimal_text(shifted(number, power)) if number else value
 
     def _power_of_ten(self) -> int:
         """The exponent of ` x 10^n` here, or 0."""

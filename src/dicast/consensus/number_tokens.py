@@ -39,6 +39,8 @@ def is_number(token: str) -> bool:
 
 def date_parts(token: str) -> tuple[int, int, str] | None:
     """Day, month and year of `1969-07-20` or of `20/7/1969` where only one reading is possible."""
+    if "-" not in token and "/" not in token:
+        return None
     match = _ISO.fullmatch(token)
     if match:
         year, month, day = match.groups()
@@ -54,6 +56,8 @@ def date_parts(token: str) -> tuple[int, int, str] | None:
 
 def written_value(token: str) -> tuple[str, bool]:
     """The value of a number in digits as the gate writes it, and whether that is a plain decimal."""
+    if token.isdigit():
+        return token.lstrip("0") or "0", True
     decade = _DECADE.fullmatch(token)
     if decade:
         return decade[0], False
