@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 
 import msgspec
 
@@ -28,7 +27,7 @@ from dicast.consensus.text import canonical_text, has_unassigned
 from dicast.consensus.wordpiece import is_malformed, is_short
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One answer as the judge reads it.
 
     Answers of equal `group` agree. Where both are `compared`, distance and gates decide too: the gates read
@@ -56,18 +55,14 @@ def reader(request: CaseRequest) -> Reader:
         Form.TEXTS: _prose_reader(embedded=False),
     }
     read = by_form[form_of(request.frame)]
-    conforms = _conforming(request.schema)
+    rules = schema.parse_schema(request.schema) if request.schema else None
 
     def checked(answer: str) -> Reading | None:
-        return None if has_unassigned(answer) or not conforms(answer) else read(answer)
+        if has_unassigned(answer) or (rules is not None and not schema.conforms(rules, answer)):
+            return None
+        return read(answer)
 
     return checked
-
-
-def _conforming(schema_text: str) -> Callable[[str], bool]:
-    if not schema_text:
-        return lambda answer: True
-    return partial(schema.conforms, schema.parse_schema(schema_text))
 
 
 def _prose_reader(embedded: bool) -> Reader:

@@ -37,11 +37,14 @@ def gather(valid: Sequence[Valid], request: CaseRequest) -> Gathered:
         for name, radius in radii
     )
     readings = [member.reading for member in distinct.values()]
+    groups = numbered([reading.group for reading in readings])
+    compared = np.array([reading.compared for reading in readings], np.bool_)
     crowd = Crowd(
         seats=seats,
-        groups=numbered([reading.group for reading in readings]),
-        compared=np.array([reading.compared for reading in readings], np.bool_),
+        groups=groups,
+        compared=compared,
         layers=layers,
         objections=objections(request.frame.gates, readings, request.prompt),
+        is_uniform=bool(compared.all()) and len(set(groups.tolist())) == len(readings),
     )
     return Gathered(crowd, places)

@@ -88,15 +88,20 @@ def objections(names: Sequence[str], readings: Sequence[Reading], prompt: str) -
         return ()
     exact = [reading.exact for reading in readings]
     found: list[Objection] = [UnequalObjection(exact)] if len(set(exact)) > 1 else []
+    features: dict[str, list[Hashable]] = {}
     for name in names:
-        if name != "json":
-            found += objections_of(name, [_feature(name, reading, prompt) for reading in readings])
+        kind = name.removesuffix("_strict")
+        if kind not in features and name != "json":
+            features[kind] = [_feature(kind, reading, prompt) for reading in readings]
+        found += objections_of(name, features.get(kind, []))
     return tuple(found)
 
 
 def objections_of(name: str, features: Sequence[Hashable]) -> list[Objection]:
-    """`gates.conflict` of one gate, over these features."""
+    """`gates.conflict` of one gate, over these features; none for `json`, the equality of `exact` values."""
     match name:
+        case "json":
+            return []
         case "polarity" | "polarity_strict":
             polarities = cast("Sequence[Polarity]", features)
             loose = PolarityObjection(polarities)

@@ -11,7 +11,7 @@ from dicast.consensus.case import Case, CaseReveal
 from dicast.consensus.reasons import Status
 
 
-class Valid(msgspec.Struct, frozen=True):
+class Valid(msgspec.Struct, frozen=True, gc=False):
     """A member whose reveal counts in the vote."""
 
     pubkey: str

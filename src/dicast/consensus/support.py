@@ -33,7 +33,8 @@ class Objection(Protocol):
 class Crowd(msgspec.Struct, frozen=True):
     """The distinct valid answers of a round: index i is the same answer in every field.
 
-    `seats`: seats that gave it; `groups`: equal numbers agree; `compared`: it is looked at by distance too.
+    `seats`: seats that gave it; `groups`: equal numbers agree; `compared`: it is looked at by distance too;
+    `is_uniform`: all are compared and all groups differ, so that distance and gates alone decide.
     """
 
     seats: Counts
@@ -41,6 +42,7 @@ class Crowd(msgspec.Struct, frozen=True):
     compared: Mask
     layers: tuple[Layer, ...]
     objections: tuple[Objection, ...]
+    is_uniform: bool = False
 
 
 class Pairs(msgspec.Struct, frozen=True):
@@ -61,31 +63,38 @@ class Tally(msgspec.Struct, frozen=True):
 def compare(crowd: Crowd, rows: slice, columns: slice) -> Pairs:
     """Compare the answers in `rows` with those in `columns`."""
     apart = tuple(distances(layer.words, rows, columns) for layer in crowd.layers)
-    equal = crowd.groups[rows, None] == crowd.groups[None, columns]
     if not apart:
+        equal = _equal(crowd, rows, columns)
         return Pairs(np.zeros_like(equal), equal, apart)
-    near = crowd.compared[rows, None] & crowd.compared[None, columns]
-    for layer, distance in zip(crowd.layers, apart, strict=True):
+    near = apart[0] <= crowd.layers[0].radius
+    for layer, distance in zip(crowd.layers[1:], apart[1:], strict=True):
         near &= distance <= layer.radius
+    if not crowd.is_uniform:
+        near &= crowd.compared[rows, None] & crowd.compared[None, columns]
     agree = near
     for objection in crowd.objections:
         agree = agree & ~objection.between(rows, columns, agree)
-    return Pairs(near, agree | equal, apart)
+    return Pairs(near, agree if crowd.is_uniform else agree | _equal(crowd, rows, columns), apart)
+
+
+def _equal(crowd: Crowd, rows: slice, columns: slice) -> Mask:
+    return crowd.groups[rows, None] == crowd.groups[None, columns]
 
 
 def tally(crowd: Crowd) -> Tally:
     """Count support and spread of every answer, comparing each pair once."""
     support, spread = np.zeros_like(crowd.seats), np.zeros_like(crowd.seats)
+    seats = crowd.seats.astype(np.int32)
     for rows, columns in _blocks(len(crowd.seats)):
         pairs = compare(crowd, rows, columns)
         beyond = slice(max(columns.start, rows.stop), columns.stop)
         offset = beyond.start - columns.start
-        support[rows] += _across(pairs.agree, crowd.seats[columns])
-        support[beyond] += _down(pairs.agree[:, offset:], crowd.seats[rows])
+        support[rows] += _across(pairs.agree, seats[columns])
+        support[beyond] += _down(pairs.agree[:, offset:], seats[rows])
         for distance in pairs.apart:
             agreed = distance * pairs.agree
-            spread[rows] += _across(agreed, crowd.seats[columns])
-            spread[beyond] += _down(agreed[:, offset:], crowd.seats[rows])
+            spread[rows] += _across(agreed, seats[columns])
+            spread[beyond] += _down(agreed[:, offset:], seats[rows])
     return Tally(support, spread)
 
 
@@ -96,9 +105,9 @@ def _blocks(count: int) -> Iterator[tuple[slice, slice]]:
             yield slice(top, min(count, top + ROWS)), slice(left, min(count, left + COLUMNS))
 
 
-def _across(block: NDArray[np.bool_ | np.uint16], seats: Counts) -> NDArray[np.int32]:
-    return np.einsum("ij,j->i", block, seats.astype(np.int32))
+def _across(block: NDArray[np.bool_ | np.uint16], seats: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.einsum("ij,j->i", block, seats)
 
 
-def _down(block: NDArray[np.bool_ | np.uint16], seats: Counts) -> NDArray[np.int32]:
-    return np.einsum("ij,i->j", block, seats.astype(np.int32))
+def _down(block: NDArray[np.bool_ | np.uint16], seats: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.einsum("ij,i->j", block, seats)
