@@ -51,6 +51,10 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     sealed_unix_ms: int = 0
     draft: Draft | None = None
     declined: bool = False
+    counted: bool = False
+    """Standings moved by this round's verdict; a restart must not move them again."""
+    over: bool = False
+    """Our own round ended without a certificate; a restart must not open it again."""
 
 
 class StandingRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -206,7 +206,7 @@ class Requester:
         errand = Errand(record.ask_id, record.question, record.salt)
         errand.candidates = {NodeId(key): units for key, units in record.candidates.items()}
         self._errands[round_.id] = errand
-        if certified:
+        if certified or record.over:
             errand.phase = Phase.OVER
             return
         self._report_opened(round_, errand)
@@ -346,6 +346,9 @@ class Requester:
         verdict = judged.verdict
         again = verdict.outcome is Outcome.UNDETERMINED and self._may_ask_again(round_, errand)
         self._context.effects.report(RoundDecided(errand.ask_id, round_.id, verdict, judged.checked, again))
+        if self._context.records[round_.id].counted:
+            return
+        self._context.change_record(round_.id, counted=True)
         for author, status in verdict.statuses.items():
             if status is Status.CORE:
                 self._context.directory.credit(NodeId(author), self._context.effects)
@@ -392,6 +395,7 @@ class Requester:
 
     def _end(self, round_: Round, errand: Errand, code: str, reason: str) -> None:
         self._context.repeats.forget(round_.id)
+        self._context.change_record(round_.id, over=True)
         self._step(errand, Phase.OVER)
         self._context.effects.report(RoundEnded(errand.ask_id, round_.id, code, reason))
 
