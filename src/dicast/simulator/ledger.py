@@ -82,7 +82,7 @@ class Ledger:
         return host not in self.dishonest
 
     def note_sent(self, at_ms: int, host: int, wire: bytes, reader: PacketReader) -> Sent | None:
-        """Remember a packet the first time it leaves; junk that is no packet is not remembered."""
+        """Remember a packet the first time it leaves; junk, damaged and forged copies are not remembered."""
         if wire in self._known:
             return None
         self._known.add(wire)
@@ -91,8 +91,10 @@ class Ledger:
             sent = Sent(at_ms, host, packet, reader.body(packet))
         except RemoteProtocolError:
             return None
+        if packet.id in self.by_id or not reader.is_signed(packet):
+            return None
         self.sent.append(sent)
-        self.by_id.setdefault(packet.id, sent)
+        self.by_id[packet.id] = sent
         return sent
 
     def note_told(self, at_ms: int, host: int, report: Report) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dicast.protocol.inputs import Input, PacketReceived
-from dicast.protocol.outputs import Batch
+from dicast.protocol.messages import Refusal
+from dicast.protocol.outputs import Batch, PacketRefused
 from dicast.simulator.dice import Dice
 from dicast.simulator.disk import Disk
 from dicast.simulator.host import Host
@@ -43,11 +44,14 @@ class RefusalsChangeNothing(Watcher):
         before, self._before = self._before, None
         if before is None or not is_refusal(batch):
             return
+        refusal = batch.reports[0]
+        if isinstance(refusal, PacketRefused) and refusal.reason == Refusal.CONFLICT:
+            return  # the second of two contradicting packets is kept: it is evidence
         if fingerprint(host.node) != before:
             raise Violation(
                 "refusals_change_nothing",
                 world.heap.now_ms,
-                f"{host.name} changed on a packet refused as {batch.reports[0]}",
+                f"{host.name} changed on a packet refused as {refusal}",
             )
 
 
