@@ -17,7 +17,6 @@ READ_TIMEOUT_S: Final = 30.0  # a server that sends nothing for this long is tak
 IDLE_TRIES_MAX: Final = 3  # tries in a row that bring no byte, before giving up
 TRIES_MAX: Final = 100  # tries in all: a server that gives a little each time must not hold us for ever
 REDIRECTS_MAX: Final = 5
-PIECE_BYTES: Final = 1 << 18
 WHOLE, PARTIAL, BAD_RANGE = 200, 206, 416  # HTTP status
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
@@ -94,7 +93,7 @@ def _copy(response: httpx.Response, part: BinaryIO, start: int, size: int, progr
     done = start
     part.seek(done)
     try:
-        for piece in response.iter_raw(PIECE_BYTES):
+        for piece in response.iter_raw():
             done += len(piece)
             if done > size:
                 part.truncate(start)

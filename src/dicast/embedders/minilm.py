@@ -62,7 +62,7 @@ class MiniLmEmbedder:
     def embed_windows(self, texts: Sequence[Sequence[Sequence[int]]]) -> list[bytes]:
         """The same for texts that are already word pieces in windows with [CLS] and [SEP]."""
         flat = [window for text in texts for window in text]
-        sums = self._float32_sums(flat)
+        sums = self.float32_sums(flat)
         results: list[bytes] = []
         for text in texts:
             total = np.array([next(sums) for _ in text]).sum(axis=0)
@@ -76,7 +76,7 @@ class MiniLmEmbedder:
                 total = self._reference.mean_vector(text, ORDERED)
         return pack_signs(total)
 
-    def _float32_sums(self, flat: Sequence[Sequence[int]]) -> Iterator[Matrix]:
+    def float32_sums(self, flat: Sequence[Sequence[int]]) -> Iterator[Matrix]:
         """The summed token vectors of each window; windows of one length share a run, so none is padded."""
         sums: list[Matrix] = [np.empty(0)] * len(flat)
         for chosen in _batches(flat):

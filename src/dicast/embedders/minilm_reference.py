@@ -62,9 +62,10 @@ class TensorFile:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         size = int.from_bytes(self._map[:8], "little")
-        if not 2 <= size <= HEADER_BYTES_MAX:
-            raise AdapterError("weights_wrong", f"{path} is not a safetensors file.")
-        header: dict[str, dict[str, Any]] = json.loads(self._map[8 : 8 + size])
+        try:
+            header: dict[str, dict[str, Any]] = json.loads(self._map[8 : 8 + min(size, HEADER_BYTES_MAX)])
+        except ValueError as error:
+            raise AdapterError("weights_wrong", f"{path} is not a safetensors file.") from error
         self.places = {
             name: TensorPlace(8 + size + start, end - start, tuple(entry["shape"]))
             for name, entry in header.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -42,7 +43,9 @@ class OpenAIEngine:
     ) -> None:
         self.name = name
         url = _checked_url(base_url)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {key}"} if key else {}
+        )
         self._client = httpx.AsyncClient(
             base_url=url,
             headers=headers,
@@ -59,8 +62,9 @@ class OpenAIEngine:
     async def models(self) -> tuple[OfferedModel, ...]:
         """What the server lists now; empty when it is not there or answers nonsense."""
         try:
-            found = await self._list()
-        except AdapterError:
+            async with asyncio.timeout(LIST_TIMEOUT_S):
+                found = await self._list()
+        except (AdapterError, TimeoutError):
             found = None
         self._listed = frozenset(model.name for model in found) if found else None
         return found or ()
@@ -94,7 +98,7 @@ class OpenAIEngine:
 
     async def _list(self) -> tuple[OfferedModel, ...] | None:
         """None when the server keeps no list."""
-        async with self._request("GET", "models", timeout=LIST_TIMEOUT_S) as response:
+        async with self._request("GET", "models") as response:
             if response.status_code == 404:
                 return None
             if response.status_code != 200:
@@ -111,8 +115,8 @@ class OpenAIEngine:
         )
 
     async def _stream(self, job: StartInference, body: dict[str, Any], answer: Answer) -> Generation:
-        reply = Reply(self.name, answer, job.model)
-        async with self._request("POST", "chat/completions", json=body) as response:
+        reply = Reply(self.name, answer, job.model, self._key)
+        async with self._request("POST", "chat/completions", content=msgspec.json.encode(body)) as response:
             if response.status_code != 200:
                 data = await _bounded(response, self.name)
                 if response.status_code == 400 and "max_tokens" in body and b"max_completion_tokens" in data:
@@ -141,10 +145,10 @@ class OpenAIEngine:
 async def find_ollama(url: str = OLLAMA_URL) -> OpenAIEngine | None:
     """The Ollama server of this machine, when one answers."""
     try:
-        async with httpx.AsyncClient(timeout=FIND_TIMEOUT_S, trust_env=False) as client:
+        async with asyncio.timeout(FIND_TIMEOUT_S), httpx.AsyncClient(trust_env=False) as client:
             response = await client.get(f"{url.rstrip('/')}/api/version")
             version = msgspec.json.decode(response.content, type=dict[str, Any]).get("version")
-    except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError):
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, UnicodeDecodeError):
         return None
     if response.status_code != 200 or not isinstance(version, str):
         return None
@@ -187,7 +191,7 @@ def _body(job: StartInference, limit_name: str) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
     }
     if job.schema:
-        schema = {"name": "answer", "strict": True, "schema": msgspec.json.decode(job.schema)}
+        schema = {"name": "answer", "strict": True, "schema": msgspec.Raw(job.schema.encode())}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 

@@ -78,10 +78,11 @@ class Listing(msgspec.Struct, frozen=True):
 class Reply:
     """Puts the chunks of one reply together."""
 
-    def __init__(self, engine: str, answer: Answer, asked_model: str) -> None:
+    def __init__(self, engine: str, answer: Answer, asked_model: str, key: str) -> None:
         self._engine = engine
         self._answer = answer
         self._asked_model = asked_model
+        self._key = key
         self._model = ""
         self._ending = ""
         self._usage = Usage()
@@ -89,7 +90,7 @@ class Reply:
     def take(self, chunk: Chunk) -> None:
         """One chunk of a stream, or the one body of a server that does not stream."""
         if chunk.error:
-            raise refusal_of(self._engine, 200, str(chunk.error), "")
+            raise refusal_of(self._engine, 200, str(chunk.error), self._key)
         self._note_model(chunk.model)
         if chunk.usage is not None:
             self._usage = chunk.usage

@@ -38,13 +38,15 @@ def parse(data: bytes, kind: type[T], engine: str) -> T:
 
 
 async def _lines(pieces: AsyncIterator[bytes], engine: str) -> AsyncIterator[bytes]:
-    rest, total = b"", 0
+    rest, total = bytearray(), 0
     async for piece in pieces:
         total += len(piece)
-        *lines, rest = (rest + piece).split(b"\n")
+        rest += piece
+        if b"\n" in piece:
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                yield bytes(line.rstrip(b"\r"))
         if total > STREAM_BYTES_MAX or len(rest) > LINE_BYTES_MAX:
             raise bad_answer(engine, "more than an answer can need")
-        for line in lines:
-            yield line.rstrip(b"\r")
     if rest:
-        yield rest
+        yield bytes(rest)
