@@ -9,11 +9,15 @@ import pytest
 from dicast.base.types import Now
 from dicast.protocol.inputs import Asked, Input, PacketReceived, TimeReached
 from dicast.protocol.outputs import Batch, Deadline, PacketRefused, Put, Send
+from dicast.consensus.constants import EMBEDDER
+from dicast.consensus.frame import Frame, tolerated_faults
 from dicast.protocol.settings import NodeSettings
 from dicast.simulator.clock import HostClock
-from dicast.simulator.faults import Faults, draw_faults
+from dicast.simulator.faults import Faults, draw_faults, no_faults
 from dicast.simulator.host import Host, Machine, NodeMaker, make_identity
+from dicast.simulator.scenario import bare_world, cast
 from dicast.simulator.trace import Trace
+from dicast.simulator.workload import ask, question
 from dicast.simulator.world import World
 
 
@@ -76,5 +80,38 @@ def gossip_world(make_host: Callable[[int], Host]) -> Callable[..., World]:
             make_node=make_node or (lambda machine, tables, reader: Gossip(machine.index, tables)),
             trace=Trace(keep_lines=True),
         )
+
+    return make
+
+
+def _frame() -> Frame:
+    return Frame(
+        quorum=4,
+        sec_percentage_bp=6_600,
+        sec_distance_bits={EMBEDDER: 100},
+        gates=(),
+        faults=tolerated_faults(6_600, 5),
+        deadline_ms=3_000,
+        reveal_ms=1_500,
+        grace_ms=500,
+    )
+
+
+@pytest.fixture
+def one_round() -> Callable[..., World]:
+    """Six real nodes, one of which asks five of them: `one_round({2: "liar"}, run=True, seed=1)`."""
+
+    def make(
+        casting: dict[int, str] | None = None, *, run: bool = True, seed: int = 1, asker: int = 0
+    ) -> World:
+        world = bare_world(seed, 6, no_faults(6, 1))
+        for index, name in (casting or {}).items():
+            cast(world, index, name)
+        members = tuple(host.machine.node_id for host in world.hosts[1:6])
+        asked = question("Which tree is it?", _frame(), 5, members=members)
+        world.ask(ask(1_500, asker, 1, asked))
+        if run:
+            world.run()
+        return world
 
     return make

@@ -72,15 +72,21 @@ class Adversary(Conduct):
 
 
 class Tampering(Adversary):
-    """Replaces what is sent, packet by packet."""
+    """Replaces what is sent, packet by packet; a repeated packet is replaced as it was the first time."""
+
+    def __init__(self, world: World, host: Host) -> None:
+        super().__init__(world, host)
+        self._replaced: dict[bytes, list[bytes]] = {}
 
     def perform(self, batch: Batch, now: Now) -> Batch:
         """The batch with every packet sent as `tamper` says."""
         sends: list[Send] = []
         for send in batch.sends:
-            found = self.read(send.wire)
-            wires = [send.wire] if found is None else self.tamper(found[0], found[1], now)
-            sends.extend(Send(wire) for wire in wires)
+            if send.wire not in self._replaced:
+                found = self.read(send.wire)
+                assert found is not None, "a node sends packets"
+                self._replaced[send.wire] = self.tamper(found[0], found[1], now)
+            sends.extend(Send(wire) for wire in self._replaced[send.wire])
         return Batch(batch.writes, tuple(sends), batch.runs, batch.submits, batch.reports)
 
     def tamper(self, packet: Packet, body: Body, now: Now) -> list[bytes]:

@@ -9,6 +9,8 @@ from dicast.protocol.envelope import Packet
 from dicast.protocol.inputs import Input
 from dicast.protocol.messages import Body, Commit, Evidence, Kind, Quorum, Reveal, Signature
 from dicast.simulator.adversaries import Adversary, Tampering
+from dicast.simulator.host import Host
+from dicast.simulator.world import World
 
 
 class Withholder(Tampering):
@@ -26,8 +28,8 @@ class Copier(Tampering):
 
     name = "copier"
 
-    def __init__(self, *parts: object) -> None:
-        super().__init__(*parts)  # type: ignore[arg-type]
+    def __init__(self, world: World, host: Host) -> None:
+        super().__init__(world, host)
         self._victims: dict[EventId, NodeId] = {}
 
     def tamper(self, packet: Packet, body: Body, now: Now) -> list[bytes]:
@@ -55,16 +57,15 @@ class LateCommitter(Tampering):
 
     name = "late"
 
-    def __init__(self, *parts: object) -> None:
-        super().__init__(*parts)  # type: ignore[arg-type]
+    def __init__(self, world: World, host: Host) -> None:
+        super().__init__(world, host)
         self._held: list[bytes] = []
 
     def tamper(self, packet: Packet, body: Body, now: Now) -> list[bytes]:
         """Commits wait."""
         if packet.kind is not Kind.COMMIT:
             return [packet.wire]
-        if packet.wire not in self._held:
-            self._held.append(packet.wire)
+        self._held.append(packet.wire)
         return []
 
     def receive(self, received: Input, now: Now) -> Input | None:
@@ -134,8 +135,8 @@ class Framer(Adversary):
 
     name = "framer"
 
-    def __init__(self, *parts: object) -> None:
-        super().__init__(*parts)  # type: ignore[arg-type]
+    def __init__(self, world: World, host: Host) -> None:
+        super().__init__(world, host)
         self._last: dict[NodeId, bytes] = {}
         self._left = 40
 
