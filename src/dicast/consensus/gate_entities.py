@@ -48,7 +48,7 @@ def names_in(text: str) -> Names:
         if _is_name(plain, match, word, is_shouted):
             name, is_weak = _known(word, match[0])
             (weak if is_weak else strong).add(name)
-    strong = _joined(strong)
+    strong = _joined(strong) - entity_words().titles
     return Names(frozenset(strong), frozenset(weak - strong))
 
 
@@ -72,9 +72,9 @@ def _is_name(text: str, match: re.Match[str], word: str, is_shouted: bool) -> bo
         return word == "a" and not (is_shouted or _opens_sentence(text, match.start()))
     if not written.isascii() and not unicode_table.is_upper(written[0]):
         return False
-    if _is_common(word) and (is_shouted or _opens_sentence(text, match.start())):
+    if _is_common(word) and (is_shouted or _is_opener(text, match)):
         return False
-    return not (word in words.titles or _is_initial(text, word, match) or _is_measure(text, word, match))
+    return not (_is_initial(text, word, match) or _is_measure(text, word, match))
 
 
 def _known(word: str, written: str) -> tuple[str, bool]:
@@ -101,6 +101,14 @@ def _base(written: str) -> str:
 
 def _is_common(word: str) -> bool:
     return word in common_words() or word.endswith(_COMMON_ENDINGS)
+
+
+def _is_opener(text: str, match: re.Match[str]) -> bool:
+    """Whether the start of a sentence gives a common word its capital: `Real`, not in `Real Madrid`."""
+    if not _opens_sentence(text, match.start()):
+        return False
+    following = _NAME_AFTER.match(text, match.end())
+    return following is None or _base(following[1]) in entity_words().function_words
 
 
 def _opens_sentence(text: str, start: int) -> bool:
@@ -145,5 +153,6 @@ _NAME = re.compile(
 _WORD = re.compile(rf"[A-Za-z0-9{_OTHER}]+")
 _LOWER = re.compile("[a-z]")
 _AFTER_INITIAL = re.compile(rf"(\.?) ?([A-Z{_OTHER}][A-Za-z0-9{_OTHER}']*)")
+_NAME_AFTER = re.compile(rf" ([A-Z][A-Za-z0-9{_OTHER}']*)")
 _NUMBER_BEFORE = re.compile(r"[0-9](?:st|nd|rd|th)?(?: of)? {0,2}$")
 _NUMBER_AFTER = re.compile(r"\.?,? ?[0-9]")

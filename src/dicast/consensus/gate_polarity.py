@@ -11,7 +11,8 @@ from dicast.base import unicode_table
 from dicast.consensus.gate_text import OTHER, plain_text
 from dicast.consensus.gate_words import polarity_words
 
-_STEM_CHARS_MIN = 3
+_ENDED_CHARS_MIN = 3
+"""Words this short have no ending: `is`, `was`, `red`."""
 
 
 class Polarity(msgspec.Struct, frozen=True):
@@ -93,17 +94,14 @@ def _stem(word: str) -> str:
     if word in words.fillers:
         return ""
     word = words.pasts.get(word, word)
-    if len(word) > _STEM_CHARS_MIN:
-        if word.endswith("s") and not word.endswith("ss"):
-            word = word[:-1]
-        elif word.endswith("ed") and len(word) > _STEM_CHARS_MIN + 1:
-            word = word[:-2]
+    if len(word) > _ENDED_CHARS_MIN and word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    elif len(word) > _ENDED_CHARS_MIN and word.endswith("ed"):
+        word = word[:-2]
+    if len(word) >= _ENDED_CHARS_MIN:
         word = word.removesuffix("e")
-        if word.endswith("y"):
-            word = word[:-1] + "i"
-        if len(word) > _STEM_CHARS_MIN and word[-1] == word[-2]:
-            word = word[:-1]
-    return word
+        word = word[:-1] + "i" if word.endswith("y") else word
+    return word[:-1] if len(word) > _ENDED_CHARS_MIN and word[-1] == word[-2] else word
 
 
 _OPENING = re.compile(
