@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dicast.version import VERSION as __version__
+from dicast.version import VERSION
 
 if TYPE_CHECKING:
     from dicast.base.errors import DicastError
     from dicast.client import AsyncClient, Client
     from dicast.daemon.api import Answer
 
+__version__ = VERSION
 __all__ = ["Answer", "AsyncClient", "Client", "DicastError", "__version__"]
 
 _PLACES = {

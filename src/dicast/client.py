@@ -50,7 +50,7 @@ class AsyncClient:
     async def ask(
         self, prompt: str, *, on_event: EventSink | None = None, **options: Unpack[AskKeywords]
     ) -> api.Answer:
-        """Ask one question and wait for its verdict, accepted or undetermined; cancelling cancels the round."""
+        """Ask and wait for the verdict, accepted or undetermined; cancelling cancels the round."""
         return await self._channel.call(api.Ask(prompt=prompt, **options), api.Answer, on_event)
 
     async def plan(self, prompt: str, **options: Unpack[AskKeywords]) -> api.PlanResult:
@@ -90,7 +90,7 @@ class Client:
     def ask(
         self, prompt: str, *, on_event: EventSink | None = None, **options: Unpack[AskKeywords]
     ) -> api.Answer:
-        """Ask one question and wait for its verdict; Ctrl-C cancels the round. `on_event` runs in the thread."""
+        """Ask and wait for the verdict; Ctrl-C cancels the round. `on_event` runs in the thread."""
         return self._wait(self._client.ask(prompt, on_event=on_event, **options))
 
     def plan(self, prompt: str, **options: Unpack[AskKeywords]) -> api.PlanResult:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -41,32 +41,22 @@ class SocketChannel:
     async def call(self, call: api.AnyCall, kind: Any, on_event: EventSink | None = None) -> Any:
         """See `Channel.call`."""
         async with self._connection(call) as reader:
-            while True:
-                frame = await _frame(reader)
-                if frame.error is not None:
-                    raise api.error_of(frame.error)
-                if frame.event and on_event is not None:
-                    event = api.decode_event(bytes(frame.event))
-                    if event is not None:
-                        on_event(event)
-                if frame.result:
-                    return msgspec.json.decode(frame.result, type=kind)
+            while not (frame := await _frame(reader)).result:
+                event = api.decode_event(bytes(frame.event))
+                if event is not None and on_event is not None:
+                    on_event(event)
+            return msgspec.json.decode(frame.result, type=kind)
 
-    async def events(self, call: api.Events) -> AsyncIterator[Event]:
+    async def events(self, call: api.Events) -> AsyncGenerator[Event]:
         """See `Channel.events`."""
         async with self._connection(call) as reader:
-            while True:
-                frame = await _frame(reader)
-                if frame.error is not None:
-                    raise api.error_of(frame.error)
-                if frame.result:
-                    return
-                event = api.decode_event(bytes(frame.event)) if frame.event else None
+            while not (frame := await _frame(reader)).result:
+                event = api.decode_event(bytes(frame.event))
                 if event is not None:
                     yield event
 
     @asynccontextmanager
-    async def _connection(self, call: api.AnyCall) -> AsyncIterator[asyncio.StreamReader]:
+    async def _connection(self, call: api.AnyCall) -> AsyncGenerator[asyncio.StreamReader]:
         try:
             reader, writer = await asyncio.open_unix_connection(str(self._path), limit=api.REPLY_BYTES_MAX)
         except (OSError, ValueError) as error:
@@ -88,9 +78,9 @@ def not_running(path: Path) -> AdapterError:
 
 
 async def _frame(reader: asyncio.StreamReader) -> api.ReplyFrame:
+    """The next event or the result; an error is raised."""
     try:
-        line = await reader.readuntil(b"\n")
-        return _REPLIES.decode(line)
+        frame = _REPLIES.decode(await reader.readuntil(b"\n"))
     except (asyncio.IncompleteReadError, ConnectionError) as error:
         raise AdapterError(
             "node_stopped", "The node was stopped before it answered.", "`dicast up` starts it."
@@ -99,8 +89,6 @@ async def _frame(reader: asyncio.StreamReader) -> api.ReplyFrame:
         raise AdapterError(
             "node_garbled", "The node's answer cannot be read.", "Is it of another version?"
         ) from error
-
-
-def as_text(event: Event) -> str:
-    """One line of JSON for an event."""
-    return cast("bytes", api.encode_event(event)).decode()
+    if frame.error is not None:
+        raise api.error_of(frame.error)
+    return frame

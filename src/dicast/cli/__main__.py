@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 
-VERSION_WORDS = (["--version"], ["-V"])
-HELP_WORDS = ([], ["--help"], ["-h"], ["help"])
+VERSION_WORDS = ("--version", "-V")
+HELP_WORDS = ("--help", "-h", "help")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    if words in VERSION_WORDS:
+    if len(words) == 1 and words[0] in VERSION_WORDS:
         from dicast.version import VERSION
 
         sys.stdout.write(f"dicast {VERSION}\n")
         return 0
-    if words in HELP_WORDS:
+    if not words or (len(words) == 1 and words[0] in HELP_WORDS):
         from dicast.cli.commands import help_text
 
         sys.stdout.write(help_text())

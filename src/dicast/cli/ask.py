@@ -12,9 +12,9 @@ from cyclopts import Parameter
 
 from dicast.base.errors import ConfigurationError
 from dicast.base.limits import PROMPT_BYTES_MAX
-from dicast.cli.common import DEFAULTS, Common
+from dicast.cli.common import DEFAULTS, NOWHERE, Common, Meeting, Repeated
 from dicast.cli.exit_codes import Exit
-from dicast.cli.output import note, print_result, printable, to_plain
+from dicast.cli.output import fields_of, note, print_result, printable
 from dicast.cli.progress import Progress, explain_answer, explain_plan
 from dicast.cli.session import channel_to_node, is_running
 from dicast.client import AskKeywords, AsyncClient
@@ -22,8 +22,6 @@ from dicast.daemon import api
 from dicast.daemon.asking import check_options
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.files import write_file
-
-Repeated = Parameter(negative="", consume_multiple=False)
 
 
 @Parameter(name="*", group="How sure to be")
@@ -51,7 +49,7 @@ class FrameFlags:
     "Ask again after an undetermined round, up to so many rounds in all (at most 3)."
 
 
-@Parameter(name="*", group="What to ask")
+@Parameter(name="*", group="What to ask and to keep")
 @dataclass(frozen=True)
 class QuestionFlags:
     """The question beside its prompt."""
@@ -64,6 +62,8 @@ class QuestionFlags:
     "The longest answer, in tokens."
     temperature: float | None = None
     "How freely models choose their words (0 to 2)."
+    certificate: Path | None = None
+    "Write the certificate to this file."
 
 
 NO_FRAME, NO_QUESTION = FrameFlags(), QuestionFlags()
@@ -73,9 +73,7 @@ def ask(
     prompt: str = "",
     /,
     *,
-    network: str | None = None,
-    relay: Annotated[tuple[str, ...], Repeated] = (),
-    certificate: Path | None = None,
+    meeting: Meeting = NOWHERE,
     frame: FrameFlags = NO_FRAME,
     question: QuestionFlags = NO_QUESTION,
     common: Common = DEFAULTS,
@@ -86,18 +84,12 @@ def ask(
     ----------
     prompt
         The question; - or nothing reads it from standard input.
-    network
-        The network's name.
-    relay
-        A Nostr relay to meet at (ws:// or wss://); may be given several times.
-    certificate
-        Write the certificate to this file.
     """
     text = _read_prompt(prompt)
-    settings = common.load(network=network, relays=relay or None).settings
+    settings = common.load(**meeting.flags()).settings
     options = _options(frame, question)
     check_options(api.Ask(prompt=text, **options), settings.ask)
-    return asyncio.run(_ask(text, options, settings, certificate, common))
+    return asyncio.run(_ask(text, options, settings, question.certificate, common))
 
 
 def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
@@ -139,10 +131,8 @@ async def _ask(
 def _print_answer(answer: api.Answer, certificate: Path | None, as_json: bool) -> None:
     explain_answer(answer, certificate)
     if as_json:
-        value = to_plain(answer)
-        assert isinstance(value, dict)
-        value["certificate"] = str(certificate) if certificate is not None and answer.certificate else None
-        print_result(value, "", as_json=True)
+        written = str(certificate) if certificate is not None and answer.certificate else None
+        print_result({**fields_of(answer), "certificate": written}, "", as_json=True)
     elif answer.answer is not None:
         print_result(None, printable(answer.answer), as_json=False)
 

@@ -59,6 +59,6 @@ def help_text() -> str:
         lines += ["", f"{title}:", *(f"  {command.name:<10} {command.line}" for command in commands)]
     lines += [
         "",
-        "Every command takes --json, --state-dir DIR, --config FILE, --help. `dicast --version` is the version.",
+        "Every command takes --json, --state-dir DIR, --config FILE and --help. Version: `dicast --version`.",
     ]
     return "\n".join([*lines, "", *textwrap.wrap(EPILOGUE, width)]) + "\n"

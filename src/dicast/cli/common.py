@@ -54,5 +54,26 @@ class Common:
         return read_password(Path(named).expanduser()) if named else None
 
 
+Repeated = Parameter(negative="", consume_multiple=False)
+"""An option that may be given several times, one value each."""
+
+
+@Parameter(name="*", group="Where to meet")
+@dataclass(frozen=True)
+class Meeting:
+    """The network and the relays it meets at."""
+
+    network: str | None = None
+    "The network's name; nodes of different names do not hear each other."
+    relay: Annotated[tuple[str, ...], Repeated] = ()
+    "A Nostr relay (ws:// or wss://); may be given several times."
+
+    def flags(self) -> dict[str, object]:
+        """What was given, as settings."""
+        return {"network": self.network, "relays": self.relay or None}
+
+
+NOWHERE = Meeting()
+"""What a command has when neither network nor relay was given."""
 DEFAULTS = Common()
 """What a command has when no common option was given."""

@@ -9,7 +9,7 @@ from typing import cast
 from cyclopts import App
 
 from dicast.cli.common import DEFAULTS, Common
-from dicast.cli.output import note, print_result, to_plain
+from dicast.cli.output import fields_of, note, print_result
 from dicast.daemon.paths import config_candidates
 
 SECRET_ENDINGS = ("key", "token", "secret", "password")
@@ -21,7 +21,7 @@ app = App(name="config", help="The settings in force, and where they come from."
 def show(*, common: Common = DEFAULTS) -> None:
     """Print every setting in force as TOML."""
     loaded = common.load()
-    values = _hidden(cast("dict[str, object]", to_plain(loaded.settings)))
+    values = _hidden(fields_of(loaded.settings))
     note(f"# file: {loaded.file or 'none'}; environment: {', '.join(loaded.variables) or 'nothing'}")
     print_result(values, "\n".join(_toml(values)), common.json)
 
@@ -33,8 +33,8 @@ def path(*, common: Common = DEFAULTS) -> None:
     found = next((place for place in candidates if place.exists()), candidates[0])
     folder = common.paths().state_dir
     value = {"config": str(found), "exists": found.exists(), "state_dir": str(folder)}
-    text = f"config     {found}{'' if found.exists() else '  (not there; defaults are in force)'}\nstate_dir  {folder}"
-    print_result(value, text, common.json)
+    absent = "" if found.exists() else "  (not there; defaults are in force)"
+    print_result(value, f"config     {found}{absent}\nstate_dir  {folder}", common.json)
 
 
 def _hidden(values: dict[str, object]) -> dict[str, object]:

@@ -16,7 +16,7 @@ from dicast.base.errors import AdapterError
 from dicast.cli.common import DEFAULTS, Common
 from dicast.cli.demo_view import LineView, LiveView, View
 from dicast.cli.exit_codes import Exit
-from dicast.cli.output import print_result, to_plain
+from dicast.cli.output import fields_of, print_result
 from dicast.client_channel import Event
 from dicast.daemon import api
 from dicast.daemon.asking import check_options
@@ -29,8 +29,6 @@ from dicast.daemon.running import running_node
 from dicast.engines.tiny_network import read_card
 from dicast.protocol.outputs import MemberProgress, Report
 
-FRAME = {"seats": NODES, "quorum": 6, "sec_percentage": 0.57, "reveal_s": 3.0}
-"""7 seats, quorum 6, 4 must agree; 100 bits and the default gates come from the preset."""
 DEFAULT_FILE = Path(".demo") / "certificate.json"
 LOOK_S = 0.05
 
@@ -49,9 +47,7 @@ def demo(*, prompt: str = "", certificate: Path = DEFAULT_FILE, common: Common =
         Where to put the certificate.
     """
     card = read_card()
-    question = api.Ask(
-        prompt=prompt or card.prompt, temperature=card.temperature_milli / 1000, timeout_s=20.0, **FRAME
-    )
+    question = _question(prompt or card.prompt, card.temperature_milli / 1000)
     check_options(question, AskSettings())
     is_terminal = sys.stdout.isatty() and not common.json
     view: View = LiveView() if is_terminal else LineView(sys.stderr if common.json else sys.stdout)
@@ -64,12 +60,24 @@ def demo(*, prompt: str = "", certificate: Path = DEFAULT_FILE, common: Common =
     view.certificate(certificate)
     verified = _verify(certificate, common)
     if common.json:
-        value = to_plain(answer)
-        assert isinstance(value, dict)
-        print_result({**value, "certificate": str(certificate)}, "", as_json=True)
+        print_result({**fields_of(answer), "certificate": str(certificate)}, "", as_json=True)
     if verified != Exit.DONE:
         return verified
     return Exit.DONE if answer.is_accepted else Exit.UNDETERMINED
+
+
+def _question(prompt: str, temperature: float) -> api.Ask:
+    """7 seats, quorum 6, 4 must agree; 100 bits and the gates come from the preset."""
+    return api.Ask(
+        prompt=prompt,
+        temperature=temperature,
+        preset="default",
+        seats=NODES,
+        quorum=NODES - 1,
+        sec_percentage=0.57,
+        timeout_s=20.0,
+        reveal_s=3.0,
+    )
 
 
 class _Demo:
@@ -151,7 +159,7 @@ def _plan_of(question: api.Ask) -> api.Plan:
 
 def _verify(certificate: Path, common: Common) -> int:
     """`dicast verify`, in a process of its own, as anybody would run it."""
-    words = [sys.executable, "-m", "dicast.daemon.leash", str(os.getpid()), "verify", str(certificate)]
+    words = [sys.executable, "-m", "dicast.cli.leash", str(os.getpid()), "verify", str(certificate)]
     stream = sys.stderr if common.json else sys.stdout
     stream.write(f"\n$ dicast verify {certificate}\n")
     stream.flush()

@@ -10,7 +10,7 @@ import msgspec
 
 from dicast.base.nip19 import encode_npub
 from dicast.cli.output import printable
-from dicast.cli.progress import NOT_TRUTH, REJECTED, WORDING, percent, reason_in_words
+from dicast.cli.progress import NOT_TRUTH, REJECTED, agreed_in_words, rates_in_words, reason_in_words
 from dicast.client_channel import Event
 from dicast.daemon import api
 from dicast.daemon.demo_network import DemoNode
@@ -118,10 +118,9 @@ def name_of(node: DemoNode) -> str:
 def frame_line(plan: object) -> str:
     """Seats, need and how often the frame errs."""
     assert isinstance(plan, api.PlanResult)
-    rates = ", ".join(f"{percent(rate)} if {share} lie together" for share, rate in plan.error_rates.items())
     return (
         f"{plan.seats} seats, {plan.quorum} must commit, {plan.need} must agree. "
-        f"Chance that a lie is accepted: {rates}."
+        f"Chance that a lie is accepted: {rates_in_words(plan)}."
     )
 
 
@@ -130,9 +129,7 @@ def outcome_lines(board: Board, answer: api.Answer) -> list[str]:
     verdict = answer.verdict
     if answer.answer is not None:
         lines = [f"Answer: {printable(answer.answer)}", ""]
-        lines.append(
-            f"accepted: {verdict.ball_size} of {verdict.n} seats agree, {verdict.need} were needed ({WORDING})"
-        )
+        lines.append(agreed_in_words(verdict))
     else:
         lines = [f"undetermined: {reason_in_words(verdict)}"]
     for node in board.nodes:

@@ -17,8 +17,8 @@ from dicast.daemon.instance_lock import InstanceLock
 
 app = App(
     name="identity",
-    help="The node's key. With a password it is stored as an ncryptsec (NIP-49), without one as an nsec that only "
-    "you can read (mode 0600).",
+    help="The node's key. With a password it is stored as an ncryptsec (NIP-49), without one as an nsec "
+    "that only you can read (mode 0600).",
     help_format="plaintext",
 )
 Flag = Annotated[bool, Parameter(negative="")]

@@ -6,7 +6,7 @@ from dicast.cli.common import DEFAULTS, Common
 
 
 def judge(case: str, /, *, common: Common = DEFAULTS) -> int:
-    """Compute the verdict of a case file, the same bytes everywhere. Exit 0 accepted, 3 undetermined, 2 no case.
+    """Compute the verdict of a case file, the same bytes everywhere. Exit 0 accepted, 3 undetermined.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Results go to standard output, everything else to standard error; `--json` changes the form, never the channel."""
+"""Results to standard output, all else to standard error; `--json` changes the form, never the channel."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ def print_error(code: str, message: str, next_step: str, as_json: bool) -> None:
 def to_plain(value: object) -> object:
     """Records as JSON values."""
     return cast("object", msgspec.to_builtins(value))
+
+
+def fields_of(record: msgspec.Struct) -> dict[str, object]:
+    """A record's fields as JSON values."""
+    return cast("dict[str, object]", msgspec.to_builtins(record))
 
 
 def printable(text: str) -> str:

@@ -77,13 +77,18 @@ def explain_plan(plan: api.PlanResult) -> None:
     if plan.own_only:
         note("Asking your own node alone.")
         return
-    note(
-        f"Asking {plan.seats} of {plan.known_workers} nodes; {plan.quorum} must commit, {plan.need} must agree."
-    )
+    asked = f"{plan.seats} of the {plan.known_workers} nodes that can answer"
+    note(f"Asking {asked}; {plan.quorum} must commit, {plan.need} must agree.")
     if plan.seats > 1:
-        rates = ", ".join(f"{percent(rate)} if {share} lie together" for share, rate in plan.error_rates.items())
-        note(f"Chance that a lie is accepted: {rates}.")
+        note(f"Chance that a lie is accepted: {rates_in_words(plan)}.")
     note(OPEN_PROMPT)
+
+
+def rates_in_words(plan: api.PlanResult) -> str:
+    """How often the frame errs, for a few shares of dishonest nodes."""
+    (first, chance), *others = ((share.replace("%", " %"), rate) for share, rate in plan.error_rates.items())
+    rest = "".join(f", {percent(rate)} if {share} do" for share, rate in others)
+    return f"{percent(chance)} if {first} of all nodes lie together{rest}"
 
 
 def explain_answer(answer: api.Answer, certificate: Path | None) -> None:
@@ -92,7 +97,7 @@ def explain_answer(answer: api.Answer, certificate: Path | None) -> None:
     if not answer.verified and answer.is_accepted:
         note("not verified: one node answered, and nobody checked it.")
     elif answer.is_accepted:
-        note(f"accepted: {verdict.ball_size} of {verdict.n} seats agree, {verdict.need} were needed ({WORDING}).")
+        note(agreed_in_words(verdict) + ".")
         note(NOT_TRUTH)
     else:
         note(f"undetermined: {reason_in_words(verdict)}.")
@@ -106,11 +111,19 @@ def explain_answer(answer: api.Answer, certificate: Path | None) -> None:
         note(f"The certificate is kept: dicast rounds {answer.request_id[:12]} --certificate FILE")
 
 
+def agreed_in_words(verdict: Verdict) -> str:
+    """How many agree."""
+    agreed = f"{verdict.ball_size} of {verdict.n} seats agree, {verdict.need} were needed"
+    return f"accepted: {agreed} ({WORDING})"
+
+
 def rejected_lines(verdict: Verdict) -> list[str]:
     """A line for every reason for which answers did not count."""
     counted = Counter(status.value for status in verdict.statuses.values())
     return [
-        f"  {counted[status]} × {status}: {words}" for status, words in REJECTED.items() if counted.get(status, 0)
+        f"  {counted[status]} × {status}: {words}"
+        for status, words in REJECTED.items()
+        if counted.get(status, 0)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ class LocalChannel:
         del kind
         return await self._service.answer(call, on_event or _ignore)
 
-    async def events(self, call: api.Events) -> AsyncIterator[Event]:
+    async def events(self, call: api.Events) -> AsyncGenerator[Event]:
         """See `Channel.events`."""
         waiting: asyncio.Queue[Event] = asyncio.Queue()
         following = asyncio.create_task(self._service.answer(call, waiting.put_nowait))
@@ -54,7 +54,7 @@ async def is_running(common: Common) -> bool:
 
 
 @asynccontextmanager
-async def channel_to_node(common: Common, settings: Settings, *, alone: bool) -> AsyncIterator[Any]:
+async def channel_to_node(common: Common, settings: Settings, *, alone: bool) -> AsyncGenerator[Any]:
     """A channel to the node that runs here; else to a follower in this process, or, `alone`, to a worker."""
     if await is_running(common):
         yield SocketChannel(common.paths().socket)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from dicast.base.nip19 import encode_npub
-from dicast.cli.common import DEFAULTS, Common
+from dicast.cli.common import DEFAULTS, NOWHERE, Common, Meeting, Repeated
 from dicast.cli.exit_codes import Exit
 from dicast.daemon.compose import Composed
 from dicast.daemon.config_schema import Settings
@@ -20,23 +20,16 @@ from dicast.daemon.running import running_node
 
 def up(
     *,
-    network: str | None = None,
-    relay: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)] = (),
-    role: Annotated[
-        tuple[Literal["worker", "validator"], ...], Parameter(negative="", consume_multiple=False)
-    ] = (),
+    role: Annotated[tuple[Literal["worker", "validator"], ...], Repeated] = (),
     follow: Annotated[bool, Parameter(negative="")] = False,
     slots: int | None = None,
+    meeting: Meeting = NOWHERE,
     common: Common = DEFAULTS,
 ) -> int:
     """Run a node here until it is stopped by Ctrl-C or SIGTERM.
 
     Parameters
     ----------
-    network
-        The network's name; nodes of different names do not hear each other.
-    relay
-        A Nostr relay to meet at (ws:// or wss://); may be given several times.
     role
         What to offer: worker runs prompts, validator recomputes verdicts; may be given several times.
     follow
@@ -45,8 +38,7 @@ def up(
         How many prompts to run at once.
     """
     roles: object = () if follow else (role or None)
-    flags: dict[str, object] = {"network": network, "relays": relay or None, "slots": slots}
-    settings = common.load(**flags, **({"roles": roles} if roles is not None else {})).settings
+    settings = common.load(**meeting.flags(), slots=slots, roles=roles).settings
     return asyncio.run(_run(settings, common))
 
 

@@ -10,7 +10,7 @@ from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.base.nip19 import encode_npub
 from dicast.cli.common import DEFAULTS, Common
 from dicast.cli.exit_codes import Exit
-from dicast.cli.output import note, print_error, print_result, printable, to_plain
+from dicast.cli.output import fields_of, note, print_error, print_result, printable
 from dicast.cli.progress import NOT_TRUTH, percent, reason_in_words, rejected_lines
 from dicast.consensus.constants import EMBEDDER
 from dicast.protocol.certificate import CERTIFICATE_BYTES_MAX, CertificateError, Verification
@@ -41,9 +41,7 @@ def verify(file: str, /, *, weights: Path | None = None, common: Common = DEFAUL
             common.json,
         )
         return Exit.INVALID
-    value = to_plain(found)
-    assert isinstance(value, dict)
-    print_result({**value, "valid": True}, describe(found), common.json)
+    print_result({**fields_of(found), "valid": True}, describe(found), common.json)
     return Exit.DONE
 
 

@@ -1,4 +1,4 @@
-"""What one may say to a running node, and what it answers: the records behind socket, command line and `Client`."""
+"""What one may say to a node and what it answers: the records behind socket, command line and `Client`."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ class Call(msgspec.Struct, frozen=True, tag_field="method", forbid_unknown_field
     """A request to a node; `method` names its kind."""
 
 
-class Status(Call, tag="status"):
+class Status(Call, frozen=True, tag="status"):
     """How is the node doing?"""
 
 
-class Peers(Call, tag="peers"):
+class Peers(Call, frozen=True, tag="peers"):
     """Whom does it know?"""
 
 
-class Rounds(Call, tag="rounds"):
+class Rounds(Call, frozen=True, tag="rounds"):
     """Which rounds is it in, which certificates has it?"""
 
 
-class Certificate(Call, tag="certificate"):
+class Certificate(Call, frozen=True, tag="certificate"):
     """The certificate of one of its rounds."""
 
     request_id: str
 
 
-class Events(Call, tag="events"):
+class Events(Call, frozen=True, tag="events"):
     """Tell me what happens from now on; `noisy` includes refused packets."""
 
     noisy: bool = False
 
 
-class AskOptions(Call, kw_only=True):
+class AskOptions(Call, frozen=True, kw_only=True):
     """A question and how sure one wants to be; None takes the node's own setting."""
 
     prompt: str
@@ -64,11 +64,11 @@ class AskOptions(Call, kw_only=True):
     labels: tuple[str, ...] = ()
 
 
-class Plan(AskOptions, tag="plan"):
+class Plan(AskOptions, frozen=True, tag="plan"):
     """What would asking this mean? Nothing is sent."""
 
 
-class Ask(AskOptions, tag="ask"):
+class Ask(AskOptions, frozen=True, tag="ask"):
     """Ask it; events follow, then the answer."""
 
 
@@ -191,7 +191,7 @@ class Done(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """How a question ended: `outcome` is `accepted` or `undetermined`.
 
-    `verified` says that more than one node had to agree; `checked` that this node recomputed the verdict itself.
+    `verified`: more than one node had to agree; `checked`: this node recomputed the embeddings itself.
     """
 
     outcome: str
@@ -238,7 +238,9 @@ def encode_event(report: Report | ReportsDropped) -> bytes:
 
 
 def decode_event(raw: bytes) -> Report | ReportsDropped | None:
-    """The report in an event; None for a kind that this version does not know."""
+    """The report in an event; None for nothing and for a kind that this version does not know."""
+    if not raw:
+        return None
     fields = msgspec.json.decode(raw, type=dict[str, Any])
     name = fields.pop("event", "")
     if name == "reports_dropped":

@@ -79,7 +79,7 @@ def check_options(options: AskOptions, settings: AskSettings) -> tuple[Frame, in
 
 
 def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
-    """The question, once enough nodes are known. Raises ConfigurationError `no_peers`, Rejection and others."""
+    """The question, once enough nodes are known. Raises ConfigurationError `no_peers`, Rejection, …"""
     frame, seats = check_options(options, settings)
     models = options.models if options.models is not None else settings.models
     able = [peer for peer in (known.own, *known.others) if _can_answer(peer, models, frame)]
@@ -214,4 +214,4 @@ def _warnings(frame: Frame, seats: int) -> Iterable[str]:
     if seats == 1:
         yield "One node answers: the answer is not verified."
     elif is_minority(frame):
-        yield "Half of the seats or fewer decide: two answers that contradict each other could both be accepted."
+        yield "Half of the seats or fewer decide: two answers that differ could both be accepted."

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from dicast.consensus.constants import EMBEDDER, EMBEDDER_BITS
+from dicast.daemon.found_ollama import LocalOllama
 from dicast.daemon.lazy_embedder import LazyEmbedder
 from dicast.daemon.paths import Paths
 from dicast.daemon.plugins import Surroundings, plugin_settings
@@ -20,6 +21,15 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A plugin without settings."""
 
 
+class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[engines.openai]`: an OpenAI-compatible server; without `base_url` an Ollama of this machine."""
+
+    base_url: str = ""
+    key_file: str = ""
+    key_variable: str = ""
+    context_tokens: int = 0
+
+
 class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[engines.feed]`: a command (a list of words) or a URL whose text is the answer."""
 
@@ -30,7 +40,7 @@ class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MiniLmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[embedders.minilm]`: where the weights lie, if neither in the package nor in the cache; and threads."""
+    """`[embedders.minilm]`: where the weights lie, if neither installed nor in the cache; and threads."""
 
     weights: str = ""
     threads: int = 1
@@ -45,12 +55,24 @@ def tiny(table: Table, surroundings: Surroundings) -> Engine:
     return TinyEngine()
 
 
+def openai(table: Table, surroundings: Surroundings) -> Engine:
+    """An OpenAI-compatible server, or the Ollama of this machine when one answers."""
+    settings = plugin_settings(table, OpenAISettings, f"engines.{surroundings.name}")
+    if not settings.base_url:
+        return LocalOllama()
+    from dicast.engines.openai import OpenAIEngine, read_key
+
+    key = read_key(Path(settings.key_file) if settings.key_file else None, settings.key_variable)
+    return OpenAIEngine(
+        settings.base_url, name=surroundings.name, key=key, context_tokens=settings.context_tokens
+    )
+
+
 def feed(table: Table, surroundings: Surroundings) -> Engine:
     """A command or a URL."""
-    del surroundings
     from dicast.engines.feed import FeedEngine
 
-    settings = plugin_settings(table, FeedSettings, "engines.feed")
+    settings = plugin_settings(table, FeedSettings, f"engines.{surroundings.name}")
     return FeedEngine(settings.model, command=settings.command, url=settings.url, domain=settings.domain)
 
 
@@ -63,7 +85,7 @@ def nostr(table: Table, surroundings: Surroundings) -> Transport:
 
 
 def minilm(table: Table, surroundings: Surroundings) -> Embedder:
-    """The voting embedder, loaded at first use; raises AdapterError `embedder_missing` without its weights."""
+    """The voting embedder, loaded at first use; raises AdapterError `embedder_missing` without weights."""
     del surroundings
     settings = plugin_settings(table, MiniLmSettings, "embedders.minilm")
     return minilm_from(Path(settings.weights).expanduser() if settings.weights else None, settings.threads)
@@ -100,18 +122,3 @@ def memory_store(table: Table, surroundings: Surroundings) -> Store:
 
     plugin_settings(table, NoSettings, "stores.memory")
     return MemoryStore()
-
-
-class OpenAiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[engines.openai]`: an OpenAI-compatible server; without `base_url` a local Ollama is looked for."""
-
-    base_url: str = ""
-    api_key_file: str = ""
-    models: tuple[str, ...] = ()
-
-
-def openai(table: Table, surroundings: Surroundings) -> Engine:
-    """An OpenAI-compatible server."""
-    from dicast.engines.openai import OpenAiEngine
-
-    raise NotImplementedError

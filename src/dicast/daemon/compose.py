@@ -36,7 +36,7 @@ class Composed(msgspec.Struct, frozen=True):
 
 def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> Composed:
     """Build every part of a node. The caller holds the state folder's lock. Raises DicastError."""
-    surroundings = plugins.Surroundings(state_dir=paths.state_dir, relays=settings.relays, key=identity.key)
+    surroundings = plugins.Surroundings("", paths.state_dir, settings.relays, identity.key)
     transports = _transports(settings, surroundings)
     embedders = _embedders(settings, surroundings, log)
     engines = _engines(settings, surroundings) if Role.WORKER in settings.roles else []
@@ -59,7 +59,7 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
 
 def engines_of(settings: Settings, paths: Paths) -> list[Engine]:
     """The engines alone, for those who only want to look at them."""
-    return _engines(settings, plugins.Surroundings(paths.state_dir, (), KeyPair.from_seed(b"looking")))
+    return _engines(settings, plugins.Surroundings("", paths.state_dir, (), KeyPair.from_seed(b"looking")))
 
 
 def _transports(settings: Settings, surroundings: plugins.Surroundings) -> list[Transport]:
@@ -79,7 +79,7 @@ def _engines(settings: Settings, surroundings: plugins.Surroundings) -> list[Eng
 
 
 def _embedders(settings: Settings, surroundings: plugins.Surroundings, log: Log) -> dict[str, Embedder]:
-    """A node that votes loads its embedders now, so that a damaged file is found now; others when they must."""
+    """A node that votes loads its embedders now, and finds a damaged file now; others when they must."""
     found: dict[str, Embedder] = {}
     for name, table in _enabled(settings.embedders):
         try:

@@ -68,7 +68,7 @@ def _with_builtin_plugins(read: Table) -> Table:
     ):
         given = merged.get(kind, {})
         if isinstance(given, dict):
-            merged[kind] = {name: dict(table) for name, table in tables.items()} | cast("Table", given)
+            merged[kind] = {name: dict(table) for name, table in tables.items()} | given
     return merged
 
 
@@ -140,7 +140,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _typed(key: str, text: str) -> object:
-    """A value of the environment: lists are split at commas, plugin settings are read as TOML where they can."""
+    """A value of the environment: lists are split at commas, plugin settings are read as TOML if they are."""
     if key in ("relays", "roles", "ask.models"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if key.split(".", maxsplit=1)[0] in ("engines", "transports", "embedders"):
@@ -154,14 +154,19 @@ def _typed(key: str, text: str) -> object:
 def _put(table: Table, key: str, value: object, source: str) -> None:
     *parents, last = key.split(".")
     for depth, name in enumerate(parents):
-        below = table.setdefault(name, {})
+        below: object = table.setdefault(name, {})
         if not isinstance(below, dict):
             holder = ".".join(parents[: depth + 1])
             raise ConfigurationError(
                 "config_value", f"{holder}: {source} needs a table here.", _example(holder)
             )
-        table = cast("Table", below)
+        table = as_table(below)
     table[last] = value
+
+
+def as_table(value: object) -> Table:
+    """`value` if it is a table, else an empty one."""
+    return cast("Table", value) if isinstance(value, dict) else {}
 
 
 def _convert(merged: Table) -> Settings:
@@ -195,7 +200,7 @@ def _plain(reason: str) -> str:
 def _shown(merged: Table, path: str) -> str:
     value: object = merged
     for part in path.split("."):
-        value = cast("Table", value).get(part) if isinstance(value, dict) else None
+        value = as_table(value).get(part)
     return json.dumps(value, default=str)[:80]
 
 

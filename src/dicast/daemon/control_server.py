@@ -1,4 +1,4 @@
-"""The Unix socket of a running node: one JSON object a line in, one a line out. Bad input is answered, never raised."""
+"""The Unix socket of a running node: a line of JSON in, lines out. Bad input is answered, never raised."""
 
 from __future__ import annotations
 
@@ -205,5 +205,5 @@ def check_socket_path(path: Path) -> None:
         raise ConfigurationError(
             "state_dir_too_long",
             f"state_dir: {path} is too long for a socket's name.",
-            f"Name a folder so that the whole path has at most {SOCKET_PATH_BYTES_MAX} bytes, e.g. /tmp/node1.",
+            f"Name a folder whose path has at most {SOCKET_PATH_BYTES_MAX} bytes in all, e.g. /tmp/node1.",
         )

@@ -1,4 +1,4 @@
-"""The demonstration's liar: the embedded model, but with another name in its answers. No setting turns it on."""
+"""The demonstration's liar: the embedded model with other names in its answers; a plugin, no setting."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from dicast.protocol.outputs import StartInference
 FALSE_NAMES = ("Lyon", "Marlowe", "Oslo", "Salieri", "Lima", "Hooke", "Porto", "Bohr")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 _COMMON = frozenset(
-    "a an and answer at by correct for he her his i in is it its no not of on she that the their there they this "
-    "to was we were what when where which who why yes you".split()
+    re.findall(
+        r"\w+",
+        "a an and answer at by correct for he her his i in is it its no not of on she that the their there "
+        "they this to was we were what when where which who why yes you",
+    )
 )
 
 
@@ -50,7 +53,7 @@ def lying(table: Mapping[str, object], surroundings: Surroundings) -> Engine:
 
 
 def with_false_names(answer: str, prompt: str) -> str:
-    """`answer` with each capitalised word that is neither common nor in the prompt replaced by another name."""
+    """`answer` with other names for the capitalised words that are neither common nor in the prompt."""
     asked = {word.lower() for word in _WORD.findall(prompt)}
     seen: dict[str, str] = {}
 

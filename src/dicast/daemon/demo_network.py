@@ -1,4 +1,4 @@
-"""The demonstration's processes: a relay and seven nodes on loopback, none of which outlives the demonstration."""
+"""The demonstration's processes: a relay and seven nodes on loopback, none of which outlives it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from dicast.base.crypto import KeyPair
 from dicast.base.errors import AdapterError
 from dicast.base.types import NodeId
 from dicast.daemon.key_files import create_identity, load_identity
 from dicast.daemon.paths import Paths
-from dicast.protocol.settings import Identity
 
 NODES = 7
 LIAR = NODES - 1
@@ -90,10 +88,6 @@ class DemoNetwork:
             node_id = load_identity(paths, None).node_id
             self.nodes.append(DemoNode(name, node_id, paths, process, lies))
 
-    def follower(self) -> Identity:
-        """A fresh key for the one who asks."""
-        return Identity(KeyPair.from_seed(secrets.token_bytes(32)), secrets.token_bytes(32))
-
     def check_alive(self) -> None:
         """Raise AdapterError when a node that was not killed has ended."""
         for node in self.nodes:
@@ -123,7 +117,7 @@ class DemoNetwork:
     def _spawn(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         """A `dicast` process in a group of its own, so that the terminal's Ctrl-C reaches only us."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("DICAST_")}
-        command = [sys.executable, "-m", "dicast.daemon.leash", str(os.getpid()), *words]
+        command = [sys.executable, "-m", "dicast.cli.leash", str(os.getpid()), *words]
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 command,

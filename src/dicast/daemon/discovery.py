@@ -10,12 +10,14 @@ from dicast.ports import Transport
 
 CONNECT_S = 5.0
 """A relay that does not answer in this time is reported, not waited for."""
-QUIET_S = 0.5
-"""Stored announcements come within a round trip of connecting; half a second without one means that was all."""
+OTHERS_S = 1.0
+"""Once one relay answered, the others get this long: they mostly know the same announcements."""
+QUIET_S = 0.1
+"""A relay counts as up after its stored announcements; checking a thousand of them takes this long."""
 
 
 class Discovery:
-    """Settled: some transport is connected and no new peer came for a while, or connecting took too long."""
+    """Settled: every transport is up and nobody new came, or waiting for the rest took too long."""
 
     def __init__(self, transports: Sequence[Transport], clock: Callable[[], float] = time.monotonic) -> None:
         self._transports = transports
@@ -30,14 +32,18 @@ class Discovery:
 
     def is_settled(self) -> bool:
         """Whether waiting longer is pointless."""
-        now = self._clock()
         if not self._transports:
+            return True
+        now = self._clock()
+        if now - self._last_peer < QUIET_S:
+            return False
+        if all(transport.health().state == "up" for transport in self._transports):
             return True
         if self._connected is None and any(transport.peers() for transport in self._transports):
             self._connected = now
         if self._connected is None:
             return now - self._started > CONNECT_S
-        return now - max(self._connected, self._last_peer) > QUIET_S
+        return now - self._connected > OTHERS_S
 
     def explained(self, error: DicastError) -> DicastError:
         """The refusal; where no transport is connected, that is the reason instead."""

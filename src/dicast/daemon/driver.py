@@ -127,7 +127,7 @@ class Driver:
         await asyncio.sleep(0)
 
     def _next_input(self) -> Input | None:
-        """The timer first, then our own results, then packets: work that is done must not wait for a flood."""
+        """The timer first, then our own results, then packets: finished work must not wait for a flood."""
         if self._timer_is_due():
             return TimeReached()
         if self._own:

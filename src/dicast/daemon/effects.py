@@ -24,10 +24,10 @@ from dicast.protocol.messages import OfferedModel
 from dicast.protocol.outputs import CancelInference, Run, StartEmbedding, StartInference
 
 MODELS_LOOK_S = 60.0
-"""How often engines are asked what they can run: a model pulled into a local server is offered within a minute."""
+"""How often engines are asked what they can run: a newly pulled model is offered within a minute."""
 OVERTIME_S = 1.0
 """Engines keep the deadline themselves; one that does not is cut off a second later."""
-MODELS_ANSWER_S = 3.0
+MODELS_ANSWER_S = 6.0
 """A server that does not even list its models in this time is not there; a node's start waits for it."""
 
 
@@ -73,7 +73,7 @@ class Effects:
         return tuple(model.name for model in self._offered)
 
     async def start(self) -> None:
-        """Ask the engines what they can run, so that the first announcement says it; then again every minute."""
+        """Ask the engines what they can run, so that the first announcement says it; again every minute."""
         if self._engines:
             await self._look_once()
             self._spawn(self._watch_models())
@@ -159,7 +159,7 @@ class Effects:
             self._on_input(Embedded(job.job_id, job.embedder, tuple(packed.hex() for packed in bits)))
 
     def _translated(self, error: Exception, code: str) -> AdapterError:
-        """The door to code that is not ours: what a plugin raises against its contract stops one job, not the node."""
+        """Code that is not ours: what a plugin raises against its contract stops one job, not the node."""
         if isinstance(error, AdapterError):
             return error
         self._log.error("plugin_bug", error=repr(error), trace="".join(traceback.format_exception(error)))

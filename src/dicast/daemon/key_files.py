@@ -1,4 +1,4 @@
-"""The identity on disk: a key (NIP-49 `ncryptsec` with a password, `nsec` without) and the node secret beside it."""
+"""The identity on disk: a key (`ncryptsec` with a password, else `nsec`) and the node secret beside it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def load_or_create(paths: Paths, password: str | None) -> Identity:
 
 
 def create_identity(paths: Paths, password: str | None, *, force: bool = False) -> Path | None:
-    """A new key and node secret; an old one needs `force` and is kept as a backup, whose path is returned."""
+    """A new key and node secret; an old one needs `force` and is kept: the backup's path is returned."""
     secret = secrets.token_bytes(32)
     while not _is_valid(secret):
         secret = secrets.token_bytes(32)
@@ -83,7 +83,7 @@ def create_identity(paths: Paths, password: str | None, *, force: bool = False) 
 def import_identity(
     paths: Paths, text: str, text_password: str | None, password: str | None, *, force: bool = False
 ) -> Path | None:
-    """Store the key in `text` (`nsec1…`, `ncryptsec1…` or 64 hex digits); returns the backup of the old one."""
+    """Store the key in `text` (`nsec1…`, `ncryptsec1…`, 64 hex digits); returns the old one's backup."""
     if identity_exists(paths) and not force:
         raise ConfigurationError(
             "identity_exists",

@@ -9,7 +9,7 @@ from dicast.ports import Embedder
 
 
 class LazyEmbedder:
-    """Known by name and bits at once; `load` or the first `embed` makes the real one. Raises AdapterError there."""
+    """Known by name and bits; `load` or the first `embed` makes the real one, and may raise AdapterError."""
 
     def __init__(self, name: str, bits: int, make: Callable[[], Embedder]) -> None:
         self.name = name

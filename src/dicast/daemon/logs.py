@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TextIO
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -57,10 +58,8 @@ class Log:
         else:
             shown = " ".join(f"{name}={_quoted(value)}" for name, value in plain.items())
             line = f"{when} {level:<7} {event} {shown}".rstrip()
-        try:
+        with suppress(OSError, ValueError):  # a closed standard error must not stop a node
             print(line, file=self._stream or sys.stderr, flush=True)
-        except (OSError, ValueError):
-            pass  # a closed standard error must not stop a node
 
 
 def without_secrets(text: str) -> str:

@@ -21,8 +21,9 @@ PLUGIN_KEY = "plugin"
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a plugin may know of the node it serves."""
+    """What a plugin may know: the name of its own table of settings, and the node it serves."""
 
+    name: str
     state_dir: Path
     relays: tuple[str, ...]
     key: KeyPair
@@ -37,7 +38,7 @@ def build(group: str, name: str, table: Mapping[str, object], surroundings: Surr
     wanted = str(table.get(PLUGIN_KEY, name))
     settings = {key: value for key, value in table.items() if key != PLUGIN_KEY}
     factory: Factory = _entry(group, wanted).load()
-    return factory(settings, surroundings)
+    return factory(settings, msgspec.structs.replace(surroundings, name=name))
 
 
 def names(group: str) -> tuple[str, ...]:

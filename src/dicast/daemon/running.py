@@ -1,10 +1,10 @@
-"""A node that runs: lock, identity, parts, loop and socket, started in this order and given back in reverse."""
+"""A node that runs: lock, identity, parts, loop, socket, started in this order and given back in reverse."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from dicast.daemon.compose import Composed, compose
 from dicast.daemon.config_schema import Settings
@@ -18,30 +18,27 @@ from dicast.daemon.paths import Paths
 @asynccontextmanager
 async def running_node(
     settings: Settings, paths: Paths, password: str | None, log: Log, *, listen: bool
-) -> AsyncIterator[Composed]:
+) -> AsyncGenerator[Composed]:
     """A started node; when the body ends, it is stopped. Raises DicastError, or what stopped the node."""
     if listen:
         check_socket_path(paths.socket)
-    lock = InstanceLock(paths)
-    try:
-        identity = load_or_create(paths, password)
-        composed = compose(settings, paths, identity, log)
+    async with AsyncExitStack() as stack:
+        lock = InstanceLock(paths)
+        stack.callback(lock.release)
+        composed = compose(settings, paths, load_or_create(paths, password), log)
         driving = asyncio.create_task(composed.driver.run())
-        try:
-            await _started(composed, driving)
-            server = ControlServer(composed.service, paths.socket, log) if listen else None
-            if server is not None:
-                await server.start()
-            try:
-                yield composed
-            finally:
-                if server is not None:
-                    await server.close()
-        finally:
-            composed.driver.stop()
-            await driving
-    finally:
-        lock.release()
+        stack.push_async_callback(_stopped, composed, driving)
+        await _started(composed, driving)
+        if listen:
+            server = ControlServer(composed.service, paths.socket, log)
+            stack.push_async_callback(server.close)
+            await server.start()
+        yield composed
+
+
+async def _stopped(composed: Composed, driving: asyncio.Task[None]) -> None:
+    composed.driver.stop()
+    await driving
 
 
 async def _started(composed: Composed, driving: asyncio.Task[None]) -> None:

@@ -127,7 +127,7 @@ class Service:
 
     def rounds(self) -> tuple[api.RoundRecord, ...]:
         """Open rounds, and rounds whose certificate is stored."""
-        records = {
+        records: dict[str, api.RoundRecord] = {
             view.request_id: api.RoundRecord(
                 request_id=view.request_id,
                 state=view.step,

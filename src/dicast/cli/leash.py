@@ -1,4 +1,4 @@
-"""Runs a `dicast` command that dies with the process that started it: `python -m dicast.daemon.leash PID …`."""
+"""A `dicast` command that dies with the process that started it: `python -m dicast.cli.leash PID …`."""
 
 from __future__ import annotations
 
