@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from dicast.base.types import Now
-from dicast.protocol.inputs import Asked, Input, PacketReceived, TimeReached
-from dicast.protocol.outputs import Batch, Deadline, PacketRefused, Put, Send
 from dicast.consensus.constants import EMBEDDER
 from dicast.consensus.frame import Frame, tolerated_faults
+from dicast.protocol.inputs import Asked, Input, PacketReceived, TimeReached
+from dicast.protocol.outputs import Batch, Deadline, PacketRefused, Put, Send
 from dicast.protocol.settings import NodeSettings
 from dicast.simulator.clock import HostClock
 from dicast.simulator.faults import Faults, draw_faults, no_faults

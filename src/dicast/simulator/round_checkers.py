@@ -82,8 +82,6 @@ def winner_is_supported(ledger: Ledger, judged: Judged) -> None:
     strangers = sum(count for pubkey, count in seats.items() if pubkey not in ledger.honest_ids)
     if strangers >= verdict.need:
         return
-    if not any(NodeId(friend) in ledger.honest_ids for friend in friends):
-        raise Violation("winner_is_supported", at_ms, "a winner that no honest seat agrees with")
     spam = topic_of(case.request.prompt, "spam")
     spammers = {pubkey for pubkey, answer in answers.items() if answer.startswith(spam)}
     if verdict.winner in spammers and not any(NodeId(pubkey) in ledger.honest_ids for pubkey in spammers):

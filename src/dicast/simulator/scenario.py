@@ -88,7 +88,7 @@ def draw_cast(seed: int, nodes: int) -> dict[int, str]:
     kinds = dice.sample(sorted(ADVERSARIES), dice.between(1, 4))
     if {"chorus", "splicer"} & set(kinds):
         kinds += ["chorus", "splicer"]
-    hosts = dice.sample(range(nodes), dice.between(1, max(1, nodes // DISHONEST_SHARE)))
+    hosts = dice.sample(range(1, nodes), dice.between(1, max(1, nodes // DISHONEST_SHARE)))
     return {index: dice.pick(kinds) for index in hosts}
 
 

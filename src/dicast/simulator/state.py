@@ -29,20 +29,20 @@ def fingerprint(subject: object) -> bytes:
 
 def sizes(subject: object) -> Iterator[tuple[str, int]]:
     """Path and number of items of every container reachable from `subject`."""
-    pending: list[tuple[str, Any]] = [("node", subject)]
+    pending: list[tuple[str, Any, int]] = [("node", subject, id(subject))]
     visited: set[int] = set()
     while pending:
-        path, value = pending.pop()
-        if isinstance(value, _LEAVES) or id(value) in visited:
+        path, value, identity = pending.pop()
+        if isinstance(value, _LEAVES) or identity in visited:
             continue
-        visited.add(id(value))  # type: ignore[reportUnknownArgumentType]
+        visited.add(identity)
         if isinstance(value, SeenIds):
             yield path, len(value)
         elif isinstance(value, dict | list | tuple | set | frozenset | deque):
             yield path, len(value)  # type: ignore[reportUnknownArgumentType]
-            pending.extend((f"{path}[]", item) for item in _items(value))
+            pending.extend((f"{path}[]", item, id(item)) for item in _items(value))
         else:
-            pending.extend((f"{path}.{name}", item) for name, item in _attributes(value))
+            pending.extend((f"{path}.{name}", item, id(item)) for name, item in _attributes(value))
 
 
 def _describe(value: Any, pieces: list[str], open_ids: set[int]) -> None:

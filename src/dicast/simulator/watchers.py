@@ -30,6 +30,11 @@ class RefusalsChangeNothing(Watcher):
         self._left = WALKS_MAX
         self._before: bytes | None = None
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether the input at hand is looked at."""
+        return self._before is not None
+
     def before(self, world: World, host: Host, received: Input) -> None:
         """Now and then, take the node's fingerprint."""
         self._before = None
@@ -67,10 +72,10 @@ class RebuiltIsTheSame(Watcher):
         if not self._left or host.conduct.name or not batch.writes or self._dice.bits(5):
             return
         self._left -= 1
-        self._compare(world, host)
+        self.compare(world, host)
 
-    def _compare(self, world: World, host: Host) -> None:
-        """Before the batch is performed the disk is what the node last made durable."""
+    def compare(self, world: World, host: Host) -> None:
+        """Two nodes from one disk start alike, and a third after them; raises `Violation`."""
         tables = host.disk.tables()
         now = host.clock.now(world.heap.now_ms)
         starts: list[tuple[Batch, bytes]] = []
