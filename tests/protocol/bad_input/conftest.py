@@ -16,6 +16,7 @@ from dicast.protocol.envelope import Packet, PacketReader, make_packet, topic_of
 from dicast.protocol.inputs import BeaconSeen, PacketReceived
 from dicast.protocol.messages import Commit, Evidence, Kind, Want
 from dicast.protocol.node import Node
+from dicast.protocol.orphans import Orphans
 from dicast.protocol.outputs import Batch
 from dicast.protocol.records import ENCODER, StandingRecord
 
@@ -35,11 +36,12 @@ class CountingReader(PacketReader):
 
 
 class Scene:
-    """`node` waits for `wire`, a packet by `key`. `fresh` gives the same scene with a node of its own."""
+    """`node` waits for `wire`, by `key`, and for nothing else. `fresh` has a node of its own."""
 
     def __init__(self, node: Node, now: Now, wire: bytes, key: KeyPair) -> None:
         self.reader = CountingReader()
         self.node = self._copied(node)
+        self.node._orphans = Orphans()
         self.now = now
         self.wire = wire
         self.key = key
