@@ -168,25 +168,24 @@ def test_too_few_nodes_get_the_largest_frame_that_works() -> None:
 
 
 @given(st.integers(1, 10_000), st.integers(0, 16_384))
-def test_need_is_the_share_rounded_up(percentage_bp: int, seats: int) -> None:
+def test_theorem_3_1_need_is_the_share_rounded_up(percentage_bp: int, seats: int) -> None:
     found = need(percentage_bp, seats)
     assert (found - 1) * 10_000 < percentage_bp * seats <= found * 10_000
 
 
 @given(st.integers(1, 10_000), st.integers(1, 500))
-def test_f3_1_tolerated_faults_is_the_largest_f_of_p4(percentage_bp: int, seats: int) -> None:
+def test_theorem_3_2_tolerated_faults_is_the_largest_f_of_p4(percentage_bp: int, seats: int) -> None:
     agreeing, faults = need(percentage_bp, seats), tolerated_faults(percentage_bp, seats)
     assert faults == max([f for f in range(seats + 1) if 2 * agreeing >= seats + f + 1], default=0)
 
 
 @given(st.integers(5_001, 10_000), st.integers(1, 200), st.data())
-def test_a_checked_frame_keeps_p4(percentage_bp: int, seats: int, data: st.DataObject) -> None:
+def test_theorem_3_3_a_checked_frame_keeps_p4(percentage_bp: int, seats: int, data: st.DataObject) -> None:
     faults = data.draw(st.integers(0, seats))
     frame: Frame = replace(DEFAULT, quorum=1, sec_percentage_bp=percentage_bp, faults=faults)
-    try:
+    if 2 * need(percentage_bp, seats) >= seats + faults + 1:
         check_frame(frame, seats)
-    except Rejection as refusal:
-        assert refusal.code == FrameFault.FAULTS
-        assert 2 * need(percentage_bp, seats) < seats + faults + 1
-    else:
-        assert 2 * need(percentage_bp, seats) >= seats + faults + 1
+        return
+    with pytest.raises(Rejection) as caught:
+        check_frame(frame, seats)
+    assert caught.value.code == FrameFault.FAULTS

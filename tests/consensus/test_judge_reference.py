@@ -55,32 +55,35 @@ def reference(case: Case) -> dict[str, Any]:
         reason = "too_few_reveals"
     else:
         reason = "no_agreement"
-    winner = None
     for key in valid:
-        if reason != "agreed":
-            statuses[key] = "undecided"
-        elif key in inside:
+        statuses[key] = "undecided"
+        if reason == "agreed" and key in inside:
             statuses[key] = "core" if support[key] >= need else "accepted"
-        else:
+        elif reason == "agreed":
             statuses[key] = "conflict" if is_near(case, reveals[center], reveals[key]) else "outside"
     core = [key for key in valid if statuses[key] == "core"]
-    if core:
-        winner = min(core, key=lambda key: (sha(b"dicast/select/1", seed, raw(commits[key])), key))
-    verdict = {
-        "v": 1,
-        "outcome": "accepted" if reason == "agreed" else "undetermined",
-        "reason": reason,
-        "n": n,
-        "need": need,
-        "statuses": statuses,
-        "support": support,
-        "center": center,
-        "ball_size": sum(panel[key] for key in inside),
-        "runner_up_size": runner_up,
-        "unique": runner_up < need,
-        "winner": winner,
-        "answer": agreed_answer(case, reveals[winner].answer) if winner else None,
-    }
+    ticket = {key: sha(b"dicast/select/1", seed, raw(commits[key])) for key in core}
+    winner = min(core, key=lambda key: (ticket[key], key), default=None)
+    return sealed(
+        {
+            "v": 1,
+            "outcome": "accepted" if reason == "agreed" else "undetermined",
+            "reason": reason,
+            "n": n,
+            "need": need,
+            "statuses": statuses,
+            "support": support,
+            "center": center,
+            "ball_size": sum(panel[key] for key in inside),
+            "runner_up_size": runner_up,
+            "unique": runner_up < need,
+            "winner": winner,
+            "answer": agreed_answer(case, reveals[winner].answer) if winner else None,
+        }
+    )
+
+
+def sealed(verdict: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(verdict, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return verdict | {"digest": sha(b"dicast/verdict/1", text.encode()).hex()}
 
@@ -122,7 +125,7 @@ def is_broken(case: Case, answer: str) -> bool:
         return canonical_text(answer) not in [canonical_text(label) for label in frame.labels]
     if frame.exact or frame.fuzzy:
         try:
-            document = json.loads(answer, parse_int=Decimal_text, parse_float=Decimal_text)
+            document = json.loads(answer, parse_int=Decimal, parse_float=Decimal)
         except ValueError:
             return True
         if any(pointer_value(document, pointer) is MISSING for pointer in frame.exact):
@@ -133,7 +136,7 @@ def is_broken(case: Case, answer: str) -> bool:
     return not text.strip() or is_malformed(text)
 
 
-class Decimal_text(str):
+class Decimal(str):
     """A number as it was written."""
 
     __slots__ = ()
@@ -162,7 +165,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def exact_values(case: Case, answer: str) -> list[Any]:
-    document = json.loads(answer, parse_int=Decimal_text, parse_float=Decimal_text)
+    document = json.loads(answer, parse_int=Decimal, parse_float=Decimal)
     return [pointer_value(document, pointer) for pointer in case.request.frame.exact]
 
 
@@ -226,7 +229,7 @@ def agreed_answer(case: Case, answer: str) -> str:
     if frame.labels:
         return canonical_text(answer)
     if frame.exact and not frame.fuzzy:
-        document = json.loads(answer, parse_int=Decimal_text, parse_float=Decimal_text)
+        document = json.loads(answer, parse_int=Decimal, parse_float=Decimal)
         return (
             "{" + ",".join(f'"{p}":{written(pointer_value(document, p))}' for p in sorted(frame.exact)) + "}"
         )
@@ -234,7 +237,7 @@ def agreed_answer(case: Case, answer: str) -> str:
 
 
 def written(value: Any) -> str:
-    if isinstance(value, Decimal_text):
+    if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(key)}:{written(value[key])}" for key in sorted(value)) + "}"

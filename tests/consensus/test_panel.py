@@ -51,7 +51,7 @@ def test_root_and_randomness_are_tagged_hashes() -> None:
 
 
 @given(CANDIDATES, st.integers(0, 30), RANDOM)
-def test_d7_1_the_lowest_unit_tickets_have_the_seats(
+def test_theorem_7_1_the_lowest_unit_tickets_have_the_seats(
     candidates: dict[NodeId, int], seats: int, random: Digest
 ) -> None:
     """Written as a walk up all tickets that stops unproven keys at one seat in eight."""
@@ -70,7 +70,7 @@ def test_d7_1_the_lowest_unit_tickets_have_the_seats(
 
 
 @given(CANDIDATES, st.integers(0, 30), RANDOM)
-def test_d7_2_unproven_keys_hold_one_seat_in_eight(
+def test_theorem_7_2_unproven_keys_hold_one_seat_in_eight(
     candidates: dict[NodeId, int], seats: int, random: Digest
 ) -> None:
     drawn = draw(candidates, seats, random)
@@ -81,13 +81,15 @@ def test_d7_2_unproven_keys_hold_one_seat_in_eight(
 
 
 @given(CANDIDATES, st.integers(0, 30), RANDOM)
-def test_d7_3_widening_keeps_everybody(candidates: dict[NodeId, int], seats: int, random: Digest) -> None:
+def test_theorem_7_3_widening_keeps_everybody(
+    candidates: dict[NodeId, int], seats: int, random: Digest
+) -> None:
     before, after = draw(candidates, seats, random), draw(candidates, seats + 1, random)
     assert all(after.get(key, 0) >= count for key, count in before.items())
 
 
 @given(CANDIDATES, st.integers(0, 30), RANDOM, st.randoms(use_true_random=False))
-def test_d7_4_the_order_of_the_candidates_is_nothing(
+def test_theorem_7_4_the_order_of_the_candidates_is_nothing(
     candidates: dict[NodeId, int], seats: int, random: Digest, order: object
 ) -> None:
     shuffled = list(candidates.items())
@@ -95,7 +97,7 @@ def test_d7_4_the_order_of_the_candidates_is_nothing(
     assert draw(dict(shuffled), seats, random) == draw(candidates, seats, random)
 
 
-def test_d7_5_splitting_a_key_changes_no_expectation() -> None:
+def test_theorem_7_5_splitting_a_key_changes_no_expectation() -> None:
     """P7: 20 units beside 60 keys of 2: whole, as 20 keys, or as 4 keys of 5, a seventh of 21 seats."""
     others = {key(index): 2 for index in range(100, 160)}
     shapes = {"whole": [20], "split": [1] * 20, "mixed": [5] * 4}
@@ -108,7 +110,7 @@ def test_d7_5_splitting_a_key_changes_no_expectation() -> None:
 
 
 @given(st.sets(st.integers(0, 100).map(key)), st.integers(0, 20))
-def test_d7_6_an_open_round_seats_the_lowest_tickets(keys: set[NodeId], panel_max: int) -> None:
+def test_theorem_7_6_an_open_round_seats_the_lowest_tickets(keys: set[NodeId], panel_max: int) -> None:
     random = randomness(REQUEST, "")
     lowest = sorted((unit_ticket(random, owner, 0), owner) for owner in keys)
     assert open_tickets(random, keys) == lowest

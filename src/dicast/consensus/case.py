@@ -11,6 +11,7 @@ from dicast.base.errors import Rejection
 from dicast.base.limits import CASE_BYTES_MAX, CASE_SEATS_MAX
 from dicast.base.types import Json
 from dicast.consensus import case_fields as read
+from dicast.consensus.case_faults import case_error
 from dicast.consensus.case_fields import CaseError
 from dicast.consensus.constants import BASIS_POINTS, EMBEDDING_BYTES_MAX
 from dicast.consensus.form import form_fault
@@ -67,7 +68,7 @@ def parse_case(data: bytes) -> Case:
     try:
         value = decode_loose(data)
     except CodecError as error:
-        raise CaseError("case", read.one_line(error.message)) from error
+        raise case_error(data, error) from error
     case = _case(value)
     check_case(case)
     return case
@@ -190,7 +191,8 @@ def _check_schema(text: str) -> None:
     try:
         parse_schema(text)
     except Rejection as error:
-        raise CaseError("request.schema", read.one_line(error.message)) from error
+        reason = error.message.partition(": ")[0].removesuffix(".")
+        raise CaseError("request.schema", read.one_line(reason)) from error
 
 
 def _once(field: str, pubkeys: Iterable[str]) -> set[str]:
