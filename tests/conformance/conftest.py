@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import nostr_sdk
 import pytest
 
 from dicast.transports.relay import run_relay
@@ -113,7 +114,16 @@ def peer_relay_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 
 @asynccontextmanager
-async def serve_embedded() -> AsyncIterator[str]:
+async def serve_embedded(with_auth: bool) -> AsyncIterator[str]:
+    if with_auth:  # `dicast relay` has no such option; the library does, and answers as public relays do
+        mode = nostr_sdk.LocalRelayBuilderNip42(mode=nostr_sdk.LocalRelayBuilderNip42Mode.BOTH)
+        port = free_port()
+        relay = nostr_sdk.LocalRelayBuilder().addr("127.0.0.1").port(port).nip42(mode)
+        relay = relay.rate_limit(nostr_sdk.RateLimit(max_reqs=64, notes_per_minute=6000)).build()
+        await relay.run()
+        yield f"ws://127.0.0.1:{port}"
+        relay.shutdown()
+        return
     stop = asyncio.Event()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run_relay("127.0.0.1", 0, stop=stop, ready=address.set_result))
@@ -123,6 +133,6 @@ async def serve_embedded() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def embedded_relay() -> Callable[[], AbstractAsyncContextManager[str]]:
-    """Runs our own relay inside the test; gives its address."""
+def embedded_relay() -> Callable[[bool], AbstractAsyncContextManager[str]]:
+    """Runs our own relay inside the test, with or without NIP-42; gives its address."""
     return serve_embedded

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
+from websockets.asyncio.client import connect
 
 from dicast.base.crypto import KeyPair
 from dicast.base.events import encode_event, sign_event
@@ -57,10 +59,10 @@ def topic() -> str:
     return secrets.token_hex(32)
 
 
-@pytest.fixture(params=["memory", "nostr-embedded", "nostr-peer", "nostr-peer-auth"])
+@pytest.fixture(params=["memory", "nostr-embedded", "nostr-embedded-auth", "nostr-peer", "nostr-peer-auth"])
 async def make_transport(
     request: pytest.FixtureRequest,
-    embedded_relay: Callable[[], AbstractAsyncContextManager[str]],
+    embedded_relay: Callable[[bool], AbstractAsyncContextManager[str]],
     peer_relay_url: Callable[[bool], str],
 ) -> AsyncIterator[MakeTransport]:
     hub, made, relays = MemoryHub(), list[Transport](), list[str]()
@@ -71,10 +73,11 @@ async def make_transport(
         return made[-1]
 
     async with AsyncExitStack() as stack:
-        if request.param == "nostr-embedded":
-            relays.append(await stack.enter_async_context(embedded_relay()))
+        with_auth = request.param.endswith("auth")
+        if request.param.startswith("nostr-embedded"):
+            relays.append(await stack.enter_async_context(embedded_relay(with_auth)))
         elif request.param != "memory":
-            relays.append(peer_relay_url(request.param == "nostr-peer-auth"))
+            relays.append(peer_relay_url(with_auth))
         yield make
         for transport in made:
             await transport.stop()
@@ -200,3 +203,22 @@ async def test_stopping_flushes_and_nothing_comes_after_it(make_transport: MakeT
     await sender.stop()
     await inbox.until_has(wires)
     assert silent.wires == before
+
+
+@pytest.mark.parametrize("kind", ["embedded", "peer"])
+async def test_the_relays_that_ask_for_a_key_give_nothing_without_one(
+    kind: str,
+    embedded_relay: Callable[[bool], AbstractAsyncContextManager[str]],
+    peer_relay_url: Callable[[bool], str],
+    topic: str,
+) -> None:
+    wire = packet(topic).decode()
+    async with AsyncExitStack() as stack:
+        is_ours = kind == "embedded"
+        url = await stack.enter_async_context(embedded_relay(True)) if is_ours else peer_relay_url(True)
+        socket = await stack.enter_async_context(connect(url))
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await socket.send(f'["EVENT",{wire}]')
+            answers = [json.loads(await socket.recv()) for _ in range(2)]
+    assert {answer[0] for answer in answers} == {"AUTH", "OK"}
+    assert [answer[2] for answer in answers if answer[0] == "OK"] == [False]

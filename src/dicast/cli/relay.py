@@ -36,10 +36,10 @@ async def _serve(host: str, port: int, ready_file: Path | None, is_public: bool)
     def ready(url: str) -> None:
         if is_public:
             sys.stderr.write(PUBLIC_WARNING + "\n")
-        sys.stdout.write(f"listening on {url}\n")
-        sys.stdout.flush()
         if ready_file is not None:
             _write_whole(ready_file, url + "\n")
+        sys.stdout.write(f"listening on {url}\n")
+        sys.stdout.flush()
 
     await run_relay(host, port, stop=stop, ready=ready, is_public=is_public)
 

@@ -95,8 +95,10 @@ class NostrTransport:
             return "degraded"
         return "down" if has_problems or self._was_up else "starting"
 
-    def _on_wire(self, wire: bytes) -> None:
-        if self._on_packet is not None and self._state == "running" and not self._is_copy(wire):
+    def _on_wire(self, wire: bytes, is_fetched: bool) -> None:
+        if self._on_packet is None or self._state != "running":
+            return
+        if is_fetched or not self._is_copy(wire):
             self._received += 1
             self._on_packet(wire)
 

@@ -7,6 +7,8 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
+from functools import partial
 from typing import assert_never
 from urllib.parse import urlsplit
 
@@ -53,7 +55,15 @@ GARBAGE_FRAMES_MAX = 64  # of one connection; then it is closed, and the back-of
 CHALLENGES_MAX = 8  # of one connection: each costs a signature
 AUTH_KIND = 22242
 
-OnWire = Callable[[bytes], None]
+OnWire = Callable[[bytes, bool], None]  # the packet, and whether it was asked for by id
+
+
+class Obstacle(Enum):
+    """Why nothing is published just now."""
+
+    UNHEARD = "the relay has not said a word yet: perhaps it asks for our key first"
+    UNKNOWN = "it wants to know our key, and the subscription does not stand yet"
+    PAUSE = "it wants less of us"
 
 
 class RelayLink:
@@ -79,7 +89,7 @@ class RelayLink:
         self._up_since: float | None = None
         self._retry_seconds = RETRY_SECONDS_FIRST
         self._pause_seconds = PAUSE_SECONDS_FIRST
-        self._can_publish = False
+        self._obstacles: set[Obstacle] = set()
         self._challenges = 0
         self._skips_stored = False
         self._timers: set[asyncio.TimerHandle] = set()
@@ -124,22 +134,26 @@ class RelayLink:
 
     async def _connect_and_converse(self) -> str:
         """One connection from its opening to its end; why it ended."""
-        async with _open(self.url) as socket:
-            writer = asyncio.create_task(self._write(socket))
+        socket = await _open(self.url)
+        writer = asyncio.create_task(self._write(socket))
+        try:
             self._begin()
+            return await self._read(socket)
+        finally:
+            self._end()
+            writer.cancel()
             try:
-                return await self._read(socket)
-            finally:
-                self._end()
-                writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
+                await socket.close()
+            finally:
+                socket.transport.abort()  # closing waits for the relay; cancelled there, it would stay open
 
     def _begin(self) -> None:
         self._control.clear()
         self._challenges = 0
-        self._can_publish = False
+        self._obstacles = {Obstacle.UNHEARD}
         self._up_since = None
-        self._later(READY_SECONDS_MAX, self._allow_publishing)
+        self._later(READY_SECONDS_MAX, partial(self._clear, Obstacle.UNHEARD))
         self._subscribe()
 
     def _end(self) -> None:
@@ -163,7 +177,7 @@ class RelayLink:
     def _next_frame(self) -> bytes | None:
         if self._control:
             return self._control.pop(next(iter(self._control)))
-        if not self._can_publish:
+        if self._obstacles:
             return None
         frame = self.outbox.take()
         self.sent += frame is not None
@@ -206,8 +220,9 @@ class RelayLink:
         if packet.subscription not in {LIVE, FETCH}:
             return False
         self.received += 1
-        if packet.subscription == FETCH or self._replay is None:
-            self._on_wire(packet.wire)
+        is_fetched = packet.subscription == FETCH
+        if is_fetched or self._replay is None:
+            self._on_wire(packet.wire, is_fetched)
         elif not self._replay.hold(packet):
             self._release_stored()
         return True
@@ -221,7 +236,8 @@ class RelayLink:
         self.problem = ""
         self._skips_stored = False
         self._release_stored()
-        self._allow_publishing()
+        self._clear(Obstacle.UNHEARD)
+        self._clear(Obstacle.UNKNOWN)
 
     def _take_answer(self, answer: Answered) -> None:
         if answer.accepted or answer.reason.startswith("duplicate:"):
@@ -232,7 +248,7 @@ class RelayLink:
             self._pause(answer.reason)
         elif answer.reason.startswith("auth-required:"):
             self.outbox.send_again(answer.event_id)
-            self._can_publish = False  # until a challenge was answered
+            self._obstacles.add(Obstacle.UNKNOWN)
         else:
             self.outbox.confirm(answer.event_id)
             self.problem = answer.reason
@@ -291,18 +307,18 @@ class RelayLink:
         replay, self._replay = self._replay, None
         if replay is not None:
             for wire in replay.take():
-                self._on_wire(wire)
+                self._on_wire(wire, False)
 
-    def _allow_publishing(self) -> None:
-        self._can_publish = True
+    def _clear(self, obstacle: Obstacle) -> None:
+        self._obstacles.discard(obstacle)
         self._wake.set()
 
     def _pause(self, reason: str) -> None:
         """The relay wants less of us: nothing is published for a while, each time longer."""
         self.problem = reason
-        if self._can_publish:
-            self._can_publish = False
-            self._later(self._pause_seconds, self._allow_publishing)
+        if Obstacle.PAUSE not in self._obstacles:
+            self._obstacles.add(Obstacle.PAUSE)
+            self._later(self._pause_seconds, partial(self._clear, Obstacle.PAUSE))
             self._pause_seconds = min(2 * self._pause_seconds, PAUSE_SECONDS_MAX)
 
     def _say(self, purpose: str, frame: bytes) -> None:
