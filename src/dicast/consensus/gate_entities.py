@@ -104,11 +104,10 @@ def _is_common(word: str) -> bool:
 
 
 def _is_opener(text: str, match: re.Match[str]) -> bool:
-    """Whether the start of a sentence gives a common word its capital: `Real`, not in `Real Madrid`."""
+    """Whether the start of a sentence gives a common word its capital: `North`, not in `North Korea`."""
     if not _opens_sentence(text, match.start()):
         return False
-    following = _NAME_AFTER.match(text, match.end())
-    return following is None or _base(following[1]) in entity_words().function_words
+    return _base(match[0]) not in entity_words().name_starters or not _NAME_AFTER.match(text, match.end())
 
 
 def _opens_sentence(text: str, start: int) -> bool:
@@ -153,6 +152,6 @@ _NAME = re.compile(
 _WORD = re.compile(rf"[A-Za-z0-9{_OTHER}]+")
 _LOWER = re.compile("[a-z]")
 _AFTER_INITIAL = re.compile(rf"(\.?) ?([A-Z{_OTHER}][A-Za-z0-9{_OTHER}']*)")
-_NAME_AFTER = re.compile(rf" ([A-Z][A-Za-z0-9{_OTHER}']*)")
+_NAME_AFTER = re.compile(r" [A-Z]")
 _NUMBER_BEFORE = re.compile(r"[0-9](?:st|nd|rd|th)?(?: of)? {0,2}$")
 _NUMBER_AFTER = re.compile(r"\.?,? ?[0-9]")

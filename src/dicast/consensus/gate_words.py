@@ -20,10 +20,14 @@ class Alias(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EntityWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the entities gate leaves out or takes as the same name; all lower case."""
+    """What the entities gate leaves out or takes as the same name; all lower case.
+
+    `name_starters` are common words that are part of a name when one follows: `north` in `North Korea`.
+    """
 
     function_words: frozenset[str]
     titles: frozenset[str]
+    name_starters: frozenset[str]
     demonyms: dict[str, str]
     same_name: dict[str, str]
     aliases: tuple[Alias, ...]

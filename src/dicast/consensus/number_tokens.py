@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dicast.consensus.decimals import decimal_text, read_decimal
+from dicast.consensus.decimals import POSITIONAL_MAX, decimal_text, read_decimal
 
 CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen"}
 """Signs of money and the units they stand for."""
@@ -56,7 +56,7 @@ def date_parts(token: str) -> tuple[int, int, str] | None:
 
 def written_value(token: str) -> tuple[str, bool]:
     """The value of a number in digits as the gate writes it, and whether that is a plain decimal."""
-    if token.isdigit():
+    if token.isdigit() and len(token) <= POSITIONAL_MAX:
         return token.lstrip("0") or "0", True
     decade = _DECADE.fullmatch(token)
     if decade:
@@ -105,5 +105,5 @@ _ISO = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _SLASHED = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
 _DECADE = re.compile(r"[0-9]+0s")
 _ORDINAL_END = re.compile(r"(?:st|nd|rd|th|s)$")
-_LEADING_ZERO = re.compile(r"^0+(?=[0-9])")
+_LEADING_ZERO = re.compile(r"(?:^|(?<=/))0+(?=[0-9])")
 _HOUR = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?")
