@@ -17,8 +17,6 @@ from dicast.protocol.messages import (
     Request,
     Role,
     Want,
-    WorkState,
-    WorkStatus,
 )
 from dicast.simulator.adversaries import Adversary
 from dicast.simulator.engines import OFFERED
@@ -56,12 +54,17 @@ class Spammer(Adversary):
 
     def _burst(self, now: Now) -> None:
         if self.dice.chance(100):
-            status = WorkStatus(v=1, state=WorkState.ACCEPTED)
-            for _ in range(FLOOD):
-                self.publish(self.sign(status, now, EventId(self.dice.octets(32).hex())))
+            self._flood(now)
             return
         for _ in range(BURST):
             self.publish(self._junk(now))
+
+    def _flood(self, now: Now) -> None:
+        """More valid packets of one key than anybody takes, about rounds that exist where there are some."""
+        known = [*self.requests, EventId(self.dice.octets(32).hex())]
+        for _ in range(FLOOD):
+            wanted = Want(v=1, ids=(self.dice.octets(32).hex(),))
+            self.publish(self.sign(wanted, now, self.dice.pick(known)))
 
     def _junk(self, now: Now) -> bytes:
         shape = self.dice.below(6)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dicast.consensus.constants import EMBEDDER
 from dicast.protocol.envelope import PacketReader
 from dicast.protocol.inputs import BeaconSeen
-from dicast.protocol.messages import Role
+from dicast.protocol.messages import Admission, Role
 from dicast.protocol.node import Node
 from dicast.protocol.outputs import Put
 from dicast.protocol.records import ENCODER, StandingRecord, Table
@@ -30,13 +30,16 @@ from dicast.simulator.clock import HostClock
 from dicast.simulator.dice import Dice
 from dicast.simulator.faults import Faults, draw_faults
 from dicast.simulator.host import Conduct, Host, Machine, NodeMaker, Tables, make_identity
+from dicast.simulator.ledger import Ask
 from dicast.simulator.trace import Trace
-from dicast.simulator.workload import BEACON_PERIOD_MS, beacon_round, draw_asks
+from dicast.simulator.workload import BEACON_PERIOD_MS, draw_asks
 from dicast.simulator.world import World
 
 NETWORK = "simulated"
 DISHONEST_SHARE = 3
 """At most one host in three is an adversary: beyond it frames promise nothing."""
+DISHONEST_MAX = 12
+"""Adversaries of one world: in a large one they would drown the rest of it in work, not in lies."""
 FOLLOWERS_PM = 120
 """Hosts in a thousand that only ask."""
 
@@ -66,8 +69,9 @@ def make_world(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False)
     asks = draw_asks(seed, world.hosts, faults)
     for ask in asks:
         world.ask(ask)
-    if any(ask.question.admission == "drawn" for ask in asks):
-        shine(world)
+    if any(ask.question.admission == Admission.DRAWN for ask in asks):
+        shine(world, asks)
+        give_standing(world, Dice(seed, "standing").below(6))
     return world
 
 
@@ -88,7 +92,8 @@ def draw_cast(seed: int, nodes: int) -> dict[int, str]:
     kinds = dice.sample(sorted(ADVERSARIES), dice.between(1, 4))
     if {"chorus", "splicer"} & set(kinds):
         kinds += ["chorus", "splicer"]
-    hosts = dice.sample(range(1, nodes), dice.between(1, max(1, nodes // DISHONEST_SHARE)))
+    most = max(1, min(DISHONEST_MAX, nodes // DISHONEST_SHARE))
+    hosts = dice.sample(range(1, nodes), dice.between(1, most))
     return {index: dice.pick(kinds) for index in hosts}
 
 
@@ -97,9 +102,10 @@ def cast(world: World, index: int, name: str) -> None:
     world.recast(world.hosts[index], ADVERSARIES[name](world, world.hosts[index]))
 
 
-def shine(world: World) -> None:
-    """A public beacon tells every host its values; a host that was down hears the last when it is back."""
-    for number in range(1, beacon_round(world.faults.end_ms) + 1):
+def shine(world: World, asks: list[Ask]) -> None:
+    """A public beacon: the values around each drawn question; a host that was down hears the last one."""
+    drawn = [ask.question.beacon_round for ask in asks if ask.question.admission == Admission.DRAWN]
+    for number in sorted({1} | {number - ahead for number in drawn for ahead in range(3)}):
         value = hashlib.sha256(f"beacon {world.seed} {number}".encode()).hexdigest()
         world.heap.schedule(number * BEACON_PERIOD_MS, world.see_beacon, BeaconSeen(number, value))
 
@@ -114,11 +120,13 @@ def _host(seed: int, index: int, faults: Faults, dice: Dice) -> Host:
 
 
 def give_standing(world: World, agreed: int) -> None:
-    """Every host has seen every other agree in so many rounds: the weights of a draw."""
-    record = ENCODER.encode(StandingRecord(agreed=agreed))
+    """Every host has seen every other agree so often, every second twice as often: weights of a draw."""
+    if not agreed:
+        return
+    records = [ENCODER.encode(StandingRecord(agreed=agreed * (1 + index % 2))) for index in range(2)]
     for host in world.hosts:
-        others = (other.machine.node_id for other in world.hosts if other is not host)
-        host.disk.apply([Put(Table.STANDING, node_id, record) for node_id in others])
+        others = [other.machine for other in world.hosts if other is not host]
+        host.disk.apply([Put(Table.STANDING, other.node_id, records[other.index % 2]) for other in others])
 
 
 def replay_line(seed: int, nodes: int, minutes: int) -> str:

@@ -20,7 +20,7 @@ from dicast.protocol.inputs import (
     ModelsChanged,
     TimeReached,
 )
-from dicast.protocol.messages import Role
+from dicast.protocol.messages import Kind, Role
 from dicast.protocol.outputs import Batch, CancelInference, PacketRefused, StartEmbedding, StartInference
 from dicast.simulator.clock import Heap
 from dicast.simulator.dice import Dice
@@ -84,6 +84,8 @@ class World:
         self.handled = 0
         self.ledger = Ledger([host.machine.node_id for host in self.hosts])
         self.topic = topic_of(self.hosts[0].machine.settings.network)
+        self.librarian: Host | None = None
+        """If set, announcements reach this host only: the directory that the others would share with it."""
         self.watchers: list[Watcher] = []
         self.make_node = make_node
         self._works = faults.works
@@ -114,7 +116,7 @@ class World:
         first = self.ledger.note_sent(self.heap.now_ms, host.index, wire, self.reader)
         if first is not None and self.trace.keeps_lines:
             self.trace.line(self.heap.now_ms, f"{host.name} sends {sent_text(first)}")
-        serial = self.network.broadcast(host.index, wire, self.hosts)
+        serial = self.network.broadcast(host.index, wire, self._audience(wire))
         self.trace.record(b"%d s %d %d " % (self.heap.now_ms, host.index, serial) + wire)
 
     def give(self, host: Host, received: Input) -> None:
@@ -346,6 +348,11 @@ class World:
         else:
             bits = tuple(self.embeddings.hex_of(text) for text in job.texts)
             self.give(host, Embedded(job.job_id, job.embedder, bits))
+
+    def _audience(self, wire: bytes) -> list[Host]:
+        if self.librarian is None or self.reader.parse(wire).kind is not Kind.ANNOUNCEMENT:
+            return self.hosts
+        return [self.librarian]
 
     def _say(self, host: Host, text: str) -> None:
         self.trace.record(b"%d h %d " % (self.heap.now_ms, host.index) + text.encode())
