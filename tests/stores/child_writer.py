@@ -1,11 +1,13 @@
-"""Writes batches for ever and says each number on stdout once `apply` has returned; killed by its parent.
+"""Forks a writer for each line on stdin (the store's path), waits for its death, says `dead`, and so on.
 
-Batch n writes the keys n/0, n/1, n/2 with the value n, deletes what batch n - 40 wrote, and replaces `last`.
+The writer says `writer PID`, then each batch's number once `apply` has returned. Batch n writes the keys n/0,
+n/1 and n/2, deletes what batch n - 40 wrote, and replaces `last`. Forking saves an import a death.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from pathlib import Path
 
@@ -15,8 +17,13 @@ from dicast.stores.sqlite import SqliteStore
 KEPT_BATCHES = 40
 
 
-def main() -> None:
-    store = SqliteStore(Path(sys.argv[1]))
+def say(line: str) -> None:
+    os.write(1, f"{line}\n".encode())
+
+
+def write_for_ever(path: Path) -> None:
+    say(f"writer {os.getpid()}")
+    store = SqliteStore(path)
     last = store.get("state", "last")
     for number in itertools.count(0 if last is None else int(last) + 1):
         value = b"%d" % number
@@ -25,8 +32,12 @@ def main() -> None:
         ]
         writes += [Delete("batch", f"{number - KEPT_BATCHES:08}/{part}") for part in range(3)]
         store.apply([*writes, Put("state", "last", value)])
-        sys.stdout.write(f"{number}\n")
-        sys.stdout.flush()
+        say(str(number))
 
 
-main()
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        write_for_ever(Path(line.strip()))
+    os.waitpid(pid, 0)
+    say("dead")
