@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from dicast.consensus.frame import Frame
 from dicast.embedders.memory import MemoryEmbedder
 from dicast.protocol.inputs import (
     Asked,
+    BeaconSeen,
     Embedded,
     InferenceFinished,
     Input,
@@ -22,7 +24,7 @@ from dicast.protocol.inputs import (
     Question,
     TimeReached,
 )
-from dicast.protocol.messages import Message, OfferedModel, Role
+from dicast.protocol.messages import Kind, Message, OfferedModel, Role
 from dicast.protocol.node import Node
 from dicast.protocol.outputs import (
     Batch,
@@ -33,6 +35,7 @@ from dicast.protocol.outputs import (
     StartEmbedding,
     StartInference,
 )
+from dicast.protocol.records import ENCODER, StandingRecord
 from dicast.protocol.settings import Identity, NodeSettings
 
 EMBEDDER = MemoryEmbedder()
@@ -150,6 +153,18 @@ class Network:
             self.now_ms = max(self.now_ms, at_ms)
             self.give(self.hosts[place], TimeReached())
 
+    def settle_until(self, is_reached: Callable[[], bool]) -> None:
+        """Let one input after the other happen, until something is the case."""
+        while not is_reached():
+            host, happened = self.queue.popleft()
+            self.give(host, happened)
+
+    def sent(self, kind: Kind, author: Host | None = None) -> list[bytes]:
+        """Every packet of a kind, repeats included; of one author, if given."""
+        events = [(wire, json.loads(wire)) for wire in self.wires]
+        key = author.identity.node_id if author is not None else None
+        return [wire for wire, one in events if one["kind"] == kind and key in {None, one["pubkey"]}]
+
     def ask(self, host: Host, question: Question, ask_id: str = "a") -> None:
         self.give(host, Asked(ask_id, question))
 
@@ -195,3 +210,29 @@ def follower(network: Network) -> Host:
 @pytest.fixture
 def node_ids(network: Network) -> Callable[[], list[NodeId]]:
     return lambda: [host.identity.node_id for host in network.hosts]
+
+
+@pytest.fixture
+def prove(network: Network) -> Callable[[Host, int], None]:
+    """Let a host remember that it saw every other key agree so often; it restarts, as memory is on disk."""
+
+    def remember(host: Host, rounds: int) -> None:
+        record = ENCODER.encode(StandingRecord(agreed=rounds))
+        others = [one.identity.node_id for one in network.hosts if one is not host]
+        host.tables["standing"] = dict.fromkeys(others, record)
+        network.restart(host)
+        for wire in network.sent(Kind.ANNOUNCEMENT):
+            network.give(host, PacketReceived(wire, "test"))
+
+    return remember
+
+
+@pytest.fixture
+def publish(network: Network) -> Callable[[int], None]:
+    """A beacon round becomes public: everybody sees it."""
+
+    def see(number: int) -> None:
+        for host in network.hosts:
+            network.give(host, BeaconSeen(number, sha256(b"beacon-%d" % number).hex()))
+
+    return see

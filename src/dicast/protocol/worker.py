@@ -245,6 +245,8 @@ class Worker:
         if round_.id not in context.records:
             context.keep_record(RoundRecord(request_id=round_.id, opened_unix_ms=round_.opened_unix_ms))
             context.keep_packet(round_, round_.packet.wire, round_.packet.id)
+            if round_.panel is not None:
+                context.keep_packet(round_, round_.panel.wire, round_.panel.id)
         self._tell(round_, WorkState.ACCEPTED, None, now)
         context.effects.run(
             StartInference(
