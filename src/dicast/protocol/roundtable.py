@@ -40,6 +40,8 @@ from dicast.protocol.worker import Worker
 
 CHAIN_MAX = 16 * OPEN_ROUNDS_MAX
 """Predecessors of our rounds: at most four a round, and rounds that ended a minute ago."""
+FOREIGN_ROUNDS_MAX = OPEN_ROUNDS_MAX // 2
+"""Rounds of others; the other half is kept free, so that strangers cannot keep us from asking."""
 FOREIGN_MAX = 65_536
 """Predecessors of others' rounds, apart from ours: a flood of strangers' requests evicts none of ours."""
 ANSWERED_MAX = 8_192
@@ -216,7 +218,7 @@ class RoundTable:
             return Refusal.DUPLICATE
         if not is_possible(request):
             return Refusal.IMPOSSIBLE
-        if len(self._rounds) >= OPEN_ROUNDS_MAX:
+        if packet.author != self._context.own_id and len(self._rounds) >= FOREIGN_ROUNDS_MAX:
             return Refusal.FULL
         round_ = Round(packet, request, now.monotonic_ms, now.unix_ms)
         self._rounds[round_.id] = round_
