@@ -85,7 +85,7 @@ async def _frame(reader: asyncio.StreamReader) -> api.ReplyFrame:
         raise AdapterError(
             "node_stopped", "The node was stopped before it answered.", "`dicast up` starts it."
         ) from error
-    except (asyncio.LimitOverrunError, msgspec.DecodeError) as error:
+    except (asyncio.LimitOverrunError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AdapterError(
             "node_garbled", "The node's answer cannot be read.", "Is it of another version?"
         ) from error

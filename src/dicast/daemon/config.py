@@ -155,7 +155,7 @@ def _put(table: Table, key: str, value: object, source: str) -> None:
     *parents, last = key.split(".")
     for depth, name in enumerate(parents):
         below: object = table.setdefault(name, {})
-        if not isinstance(below, dict):
+        if as_table(below) is not below:
             holder = ".".join(parents[: depth + 1])
             raise ConfigurationError(
                 "config_value", f"{holder}: {source} needs a table here.", _example(holder)

@@ -98,19 +98,32 @@ class _Connection:
             await asyncio.gather(*self._calls.values(), return_exceptions=True)
 
     async def _line(self) -> bytes | None:
-        """The next line; None at the end, or when a line is over the limit (its end is not looked for)."""
+        """The next line; an empty one for a line over the limit, which is skipped; None at the end."""
         try:
             return await self._reader.readuntil(b"\n")
         except asyncio.IncompleteReadError:
             return None
         except asyncio.LimitOverrunError:
+            await self._skip_line()
             await self._refuse(0, "call_too_large", f"A call has at most {api.CALL_BYTES_MAX} bytes.")
-            return None
+            return b""
+
+    async def _skip_line(self) -> None:
+        """Throw away what is left of a line, without keeping it."""
+        while True:
+            try:
+                await self._reader.readuntil(b"\n")
+            except asyncio.LimitOverrunError as error:
+                await self._reader.readexactly(error.consumed)
+            except asyncio.IncompleteReadError:
+                return
+            else:
+                return
 
     async def _hear(self, line: bytes) -> None:
         try:
             frame = _CALLS.decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             await self._refuse(0, "call_malformed", f"This is no call: {' '.join(str(error).split())}.")
             return
         if frame.cancel:
@@ -126,6 +139,7 @@ class _Connection:
         task = asyncio.get_running_loop().create_task(self._perform(frame.id, frame.call))
         self._calls[frame.id] = task
         task.add_done_callback(lambda _: self._calls.pop(frame.id, None))
+        await asyncio.sleep(0)  # a task that is cancelled before it began would answer nothing
 
     async def _perform(self, call_id: int, call: api.AnyCall) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dicast.base.errors import ConfigurationError, DicastError
 from dicast.ports import Transport
 
+CONNECTED = frozenset({"up", "degraded"})
 CONNECT_S = 5.0
 """A relay that does not answer in this time is reported, not waited for."""
 OTHERS_S = 1.0
@@ -39,7 +40,7 @@ class Discovery:
             return False
         if all(transport.health().state == "up" for transport in self._transports):
             return True
-        if self._connected is None and any(transport.peers() for transport in self._transports):
+        if self._connected is None and any(one.health().state in CONNECTED for one in self._transports):
             self._connected = now
         if self._connected is None:
             return now - self._started > CONNECT_S
@@ -49,7 +50,7 @@ class Discovery:
         """The refusal; where no transport is connected, that is the reason instead."""
         if error.code != "no_peers" or not self._transports:
             return error
-        if any(transport.peers() for transport in self._transports):
+        if any(transport.health().state in CONNECTED for transport in self._transports):
             return error
         details = "; ".join(transport.health().detail for transport in self._transports)
         return ConfigurationError(
