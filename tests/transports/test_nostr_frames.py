@@ -117,7 +117,7 @@ def test_reasons_are_cut() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_frame_or_none(data: bytes) -> None:
+def test_theorem_20_1_any_bytes_are_a_frame_or_none(data: bytes) -> None:
     parse_frame(data)
     parse_published(data)
 
@@ -131,12 +131,12 @@ _LABELS = st.sampled_from(["EVENT", "EOSE", "OK", "CLOSED", "NOTICE", "AUTH", "C
 
 
 @given(_LABELS, st.lists(_JSON, max_size=4))
-def test_any_json_under_a_relays_label_is_a_frame_or_none(label: str, rest: list[Any]) -> None:
+def test_theorem_20_1_any_json_under_a_relays_label_is_a_frame_or_none(label: str, rest: list[Any]) -> None:
     parse_frame(json.dumps([label, *rest]).encode())
 
 
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=3))
-def test_a_damaged_event_frame_never_raises_and_never_becomes_another_packet(place: int, junk: bytes) -> None:
+def test_theorem_20_2_a_damaged_frame_never_becomes_another_packet(place: int, junk: bytes) -> None:
     packet = event()
     frame = bytearray(b'["EVENT","live",' + encode_event(packet) + b"]")
     frame[place : place + len(junk)] = junk

@@ -90,7 +90,7 @@ _STEPS = st.lists(
 
 
 @given(_STEPS)
-def test_the_bounds_hold_whatever_happens(steps: list[tuple[str, str]]) -> None:
+def test_theorem_20_3_the_bounds_hold_whatever_happens(steps: list[tuple[str, str]]) -> None:
     outbox = Outbox(4, 20)
     for step, event_id in steps:
         match step:

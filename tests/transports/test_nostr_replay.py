@@ -21,7 +21,7 @@ ROUND = [Kind.REQUEST, Kind.COMMIT, Kind.QUORUM, Kind.REVEAL, Kind.CLOSE, Kind.S
 
 
 @given(st.permutations(ROUND))
-def test_a_round_of_one_second_comes_in_its_own_order(kinds: list[Kind]) -> None:
+def test_theorem_20_4_a_round_of_one_second_comes_in_its_own_order(kinds: list[Kind]) -> None:
     assert held([(7, kind) for kind in kinds]) == [f"7 {kind.name}".encode() for kind in ROUND]
 
 
