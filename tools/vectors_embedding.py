@@ -45,7 +45,7 @@ TEXTS = (
 )
 """Ordinary, short, foreign, accented, empty, and unknown words."""
 NEAR_ZERO = ("The sum of 483 and 667 is 750.",)
-"""Found by search: float32 gives another sign here than float64."""
+"""Found by search: onnxruntime in float32 gives another sign here than float64."""
 LONG = (
     "one two three four five six seven eight nine ten " * 30,
     "the quick brown fox jumps over the lazy dog, " * 120,

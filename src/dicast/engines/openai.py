@@ -127,7 +127,7 @@ class OpenAIEngine:
             else:
                 async with aclosing(events(response.aiter_bytes(), self.name, Chunk)) as stream:
                     async for chunk in stream:
-                        reply.take(chunk)
+                        reply.take(chunk) if chunk else reply.end()
         return reply.finish()
 
     @asynccontextmanager

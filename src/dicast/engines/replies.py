@@ -54,6 +54,12 @@ class Chunk(msgspec.Struct, frozen=True):
     error: Any = None
 
 
+class ModelFacts(msgspec.Struct, frozen=True):
+    """What llama.cpp tells about a model that it has loaded."""
+
+    n_ctx: Any = None
+
+
 class ListedModel(msgspec.Struct, frozen=True):
     """An entry of `/v1/models`; servers name the context length in several ways."""
 
@@ -62,10 +68,14 @@ class ListedModel(msgspec.Struct, frozen=True):
     context_length: Any = None
     loaded_context_length: Any = None
     max_context_length: Any = None
+    meta: ModelFacts | None = None
 
     def context_tokens(self) -> int:
         """The context length where it is told, else 0."""
-        told = (self.max_model_len, self.loaded_context_length, self.context_length, self.max_context_length)
+        told = (
+            *(self.max_model_len, self.meta.n_ctx if self.meta else 0, self.loaded_context_length),
+            *(self.context_length, self.max_context_length),
+        )
         return next((value for value in told if type(value) is int and 0 < value < 2**53), 0)
 
 
@@ -99,6 +109,10 @@ class Reply:
             if words is not None and words.content:
                 self._answer.add(words.content)
             self._ending = choice.finish_reason or self._ending
+
+    def end(self) -> None:
+        """The stream said that it is whole; some servers give no other reason."""
+        self._ending = self._ending or "stop"
 
     def finish(self) -> Generation:
         """The whole answer. Raises AdapterError when it did not end as an answer ends."""

@@ -16,13 +16,14 @@ DONE: Final = b"[DONE]"
 T = TypeVar("T")
 
 
-async def events(pieces: AsyncIterator[bytes], engine: str, kind: type[T]) -> AsyncGenerator[T]:
-    """The objects of the stream up to `[DONE]` or its end. Raises AdapterError `engine_bad_answer`."""
+async def events(pieces: AsyncIterator[bytes], engine: str, kind: type[T]) -> AsyncGenerator[T | None]:
+    """The objects of the stream, then None if it says `[DONE]`. Raises AdapterError `engine_bad_answer`."""
     async for line in _lines(pieces, engine):
         if not line.startswith(b"data:"):
             continue  # comments that keep the connection alive, event names, blank lines
         data = line[5:].strip()
         if data == DONE:
+            yield None
             return
         yield parse(data, kind, engine)
 
