@@ -7,7 +7,6 @@ from dicast.base.limits import ATTEMPTS_MAX, OPEN_ROUNDS_MAX
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.consensus.frame import need
 from dicast.consensus.judge import Verdict
-from dicast.consensus.panel import open_seats
 from dicast.consensus.reasons import Outcome, Status
 from dicast.protocol.admission import (
     check_question,
@@ -37,6 +36,7 @@ from dicast.protocol.outputs import (
 )
 from dicast.protocol.records import RoundRecord, Table
 from dicast.protocol.round import Round
+from dicast.protocol.sealing import countable_commits, countable_reveals, signing_seats
 from dicast.protocol.validator import Judged
 
 SIGNING_MS = 5_000
@@ -150,7 +150,7 @@ class Requester:
             return
         verdict = errand.judged.verdict
         seats = signed_seats(round_, self._context.topic, verdict)
-        if seats >= self._signers(round_):
+        if seats >= signing_seats(round_):
             self._certify(round_, errand, now)
         elif seats >= verdict.need and not errand.graced:
             errand.graced = True
@@ -280,17 +280,9 @@ class Requester:
             )
         )
 
-    def _countable(self, round_: Round) -> dict[NodeId, EventId]:
-        """Commits that count: keys with exactly one; in an open round the lowest tickets."""
-        single = {author: ids[0] for author, ids in round_.commits_of.items() if len(ids) == 1}
-        if round_.request.admission is Admission.OPEN:
-            seats = open_seats(round_.id, single, round_.request.seats)
-            return {author: single[author] for author in seats}
-        return single
-
     def _consider_sealing(self, round_: Round, errand: Errand, now: Now) -> None:
         """Every seat committed or declined: seal now. Quorum reached: seal after the grace."""
-        countable = self._countable(round_)
+        countable = countable_commits(round_)
         seats = sum(round_.seats_of(author) for author in countable)
         awaited = [one for one in round_.seats if one not in round_.commits_of and one not in errand.declined]
         if round_.request.admission is Admission.OPEN:
@@ -304,7 +296,7 @@ class Requester:
             errand.due_ms = min(errand.due_ms, now.monotonic_ms + round_.request.frame.grace_ms)
 
     def _seal(self, round_: Round, errand: Errand, now: Now) -> None:
-        countable = self._countable(round_)
+        countable = countable_commits(round_)
         packet = self._context.effects.speak(
             Quorum(v=1, commits=tuple(sorted(countable.values()))), now, round_.start_id
         )
@@ -323,10 +315,7 @@ class Requester:
     def _close(self, round_: Round, errand: Errand, now: Now) -> None:
         """Two different reveals of one commit count as none."""
         assert round_.quorum is not None, "a round is sealed before it is closed"
-        authors = {round_.commits[commit][0].author for commit in round_.sealed}
-        single = sorted(
-            ids[0] for author, ids in round_.reveals_of.items() if len(ids) == 1 and author in authors
-        )
+        single = countable_reveals(round_)
         body = Close(v=1, reveals=tuple(single), selection_salt=errand.salt)
         packet = self._context.effects.speak(body, now, round_.quorum.id)
         self._context.keep_packet(round_, packet.wire, packet.id)
@@ -335,12 +324,6 @@ class Requester:
         self._context.effects.report(RoundProgress(round_.id, "closed", len(single)))
         self._step(errand, Phase.JUDGING)
         errand.due_ms = round_.expires_ms
-
-    def _signers(self, round_: Round) -> int:
-        """Seats that may still sign: everybody whose reveal counted."""
-        assert round_.close_body is not None, "signatures follow the close"
-        authors = (round_.reveals[EventId(one)][0].author for one in round_.close_body.reveals)
-        return max(1, sum(round_.seats_of(author) for author in authors))
 
     def _decide(self, round_: Round, errand: Errand, judged: Judged) -> None:
         verdict = judged.verdict
