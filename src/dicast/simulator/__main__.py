@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dicast.cli.simulate import simulate_command
+from dicast.simulator.command import run_command
 
 
 def main() -> int:
@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("--seeds", default="", help="A..B: run every seed from A to B, B included")
     parser.add_argument("--json", action="store_true", dest="json_output")
     flags = parser.parse_args()
-    return simulate_command(flags.seed, flags.nodes, flags.minutes, flags.seeds, flags.json_output)
+    return run_command(flags.seed, flags.nodes, flags.minutes, flags.seeds, flags.json_output)
 
 
 if __name__ == "__main__":

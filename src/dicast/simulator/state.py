@@ -49,10 +49,11 @@ def _describe(value: Any, pieces: list[str], open_ids: set[int]) -> None:
     if isinstance(value, _LEAVES):
         pieces.append("reader" if isinstance(value, PacketReader) else repr(value))
         return
-    if id(value) in open_ids:
+    identity = id(value)
+    if identity in open_ids:
         pieces.append("seen above")
         return
-    open_ids.add(id(value))
+    open_ids.add(identity)
     pieces.append(type(value).__name__)
     if isinstance(value, set | frozenset):
         pieces.extend(sorted(map(repr, value)))  # type: ignore[reportUnknownArgumentType]
@@ -65,7 +66,7 @@ def _describe(value: Any, pieces: list[str], open_ids: set[int]) -> None:
             if name not in ACCOUNTS:
                 pieces.append(name)
                 _describe(item, pieces, open_ids)
-    open_ids.discard(id(value))
+    open_ids.discard(identity)
 
 
 def _items(value: Any) -> list[Any]:
