@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from dicast.consensus import number_tokens, spelled_numbers
 from dicast.consensus.decimals import decimal_text, read_decimal, shifted
+from dicast.consensus.gate_text import ascii_lower
 from dicast.consensus.gate_words import number_words
 
 _LOOK_AHEAD = ["", "", ""]
@@ -16,6 +17,7 @@ _MONEY_SCALES = {"k": 3, "m": 6, "mn": 6, "b": 9, "bn": 9, "t": 12, "tn": 12}
 _SCALE_LETTERS = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}
 _SKIPPED_BEFORE_UNIT = frozenset(["-", "square", "cubic", "sq"])
 _DEGREES = frozenset(["°", "degree", "degrees", "deg"])
+_CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _NUMBER_STARTS = frozenset("0123456789-.")
 _DIGIT = re.compile("[0-9]|[IVX][IVX]")
 _LETTERS = re.compile("[a-z]+")
@@ -36,7 +38,7 @@ class _Reader:
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens + _LOOK_AHEAD
-        self._lower = "\n".join(self._tokens).lower().split("\n")
+        self._lower = ascii_lower("\n".join(self._tokens)).split("\n")
         self._words = number_words()
         self._at = 0
         self._number_end = -1
@@ -173,9 +175,9 @@ class _Reader:
     def _calendar(self) -> Iterable[str]:
         """A month, a weekday or `VIII` after a name; `May` only beside a number or `in`."""
         token, word = self._tokens[self._at], self._lower[self._at]
-        if not token[:1].isupper():
+        if token[0] not in _CAPITALS:
             return
-        if token in number_tokens.ROMAN and self._at and self._tokens[self._at - 1][:1].isupper():
+        if token in number_tokens.ROMAN and self._at and self._tokens[self._at - 1][0] in _CAPITALS:
             yield str(number_tokens.ROMAN[token])
         if word in self._words.weekdays:
             yield f"d:{word}"

@@ -24,6 +24,11 @@ def plain_character(character: str) -> str:
     return "".join(one if is_word_character(one) else " " for one in bare)
 
 
+def ascii_lower(text: str) -> str:
+    """`text` with A–Z in lower case and nothing else touched."""
+    return text.lower() if text.isascii() else text.translate(_ASCII_LOWER)
+
+
 def is_word_character(character: str) -> bool:
     """Whether it is a letter or a digit."""
     if character.isascii():
@@ -32,4 +37,5 @@ def is_word_character(character: str) -> bool:
 
 
 _SIGNS = dict(zip("’‘“”–—\u2010\u2011…。", "''\"\"----..", strict=True))
+_ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _PLAIN = CharacterMap(plain_character)

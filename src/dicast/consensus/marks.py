@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dicast.base import unicode_table
+from dicast.consensus.gate_text import is_word_character
 
 MARK_RUN_MAX = 3
 """Markdown's longest emphasis is `***`; longer runs are rules and drawings."""
@@ -41,7 +42,7 @@ def _without(text: str, pattern: re.Pattern[str]) -> str:
 def _pair(text: str, run: tuple[int, int], opened: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The run and its opener, which leaves `opened` with everything above it; nothing if it closes none."""
     start, end = run
-    if start == 0 or unicode_table.is_white_space(text[start - 1]) or _is_word(text[end : end + 1]):
+    if start == 0 or unicode_table.is_white_space(text[start - 1]) or is_word_character(text[end : end + 1]):
         return []
     for depth in range(len(opened) - 1, max(-1, len(opened) - 1 - _DEPTH_MAX), -1):
         if opened[depth][1] - opened[depth][0] == end - start:
@@ -54,14 +55,7 @@ def _pair(text: str, run: tuple[int, int], opened: list[tuple[int, int]]) -> lis
 def _opens(text: str, start: int, end: int) -> bool:
     if end == len(text) or unicode_table.is_white_space(text[end]):
         return False
-    return not _is_word(text[max(0, start - 1) : start])
-
-
-def _is_word(character: str) -> bool:
-    """Whether it is a letter or a digit; the empty string is neither."""
-    if character.isascii():
-        return character.isalnum()
-    return unicode_table.is_letter(character) or unicode_table.is_digit(character)
+    return not is_word_character(text[max(0, start - 1) : start])
 
 
 def _cut(text: str, spans: list[tuple[int, int]]) -> str:

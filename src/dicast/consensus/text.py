@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dicast.base import unicode_table
+from dicast.consensus.gate_text import ascii_lower
 from dicast.consensus.json_value import NotJsonError, Text, Value, parse_json, value_at
 from dicast.consensus.marks import without_marks
 
@@ -24,7 +25,7 @@ def canonical_text(answer: str) -> str:
         return text
     text = _HEADING.sub(r"\1", text)
     text = _WHITE_RUN.sub(" ", without_marks(text))
-    return _ascii_lower(_trimmed(text))
+    return ascii_lower(_trimmed(text))
 
 
 def is_layout(text: str) -> bool:
@@ -91,14 +92,6 @@ def _trimmed(text: str) -> str:
 
 def _trim(text: str) -> str:
     return text.strip(_WHITE_SPACE)
-
-
-def _ascii_lower(text: str) -> str:
-    return (
-        text.lower()
-        if text.isascii()
-        else text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
-    )
 
 
 def _string_at(value: Value, pointer: str) -> str:
