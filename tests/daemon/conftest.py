@@ -1,4 +1,4 @@
-"""A network of driven nodes in one event loop: memory transport, engine and embedder, the real driver and service."""
+"""A network of driven nodes in one event loop: in-memory adapters, the real driver and service."""
 
 from __future__ import annotations
 

@@ -73,12 +73,16 @@ async def test_the_synchronous_client_says_the_same(network, node) -> None:
 async def test_events_come_as_they_happen(network, node) -> None:
     events = AsyncClient(node.paths.state_dir).events()
     first = asyncio.ensure_future(anext(events))
-    while node.driver.reports._subscriptions == []:
-        await asyncio.sleep(0)
+    await subscriptions(node, 1)
     worker = await network.add("worker")
     assert await first == PeerSeen(worker.node_id)
     await events.aclose()
-    while node.driver.reports._subscriptions:
+    await subscriptions(node, 0)
+
+
+async def subscriptions(node, wanted: int) -> None:
+    """Wait until so many listen."""
+    while len(node.driver.reports._subscriptions) != wanted:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 

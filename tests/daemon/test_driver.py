@@ -31,7 +31,9 @@ async def test_three_nodes_answer_a_follower(network) -> None:
     kinds = [type(report) for report in seen]
     assert kinds[0] is RoundOpened
     assert kinds[-1] is CertificateReady
-    committed = [report.member for report in seen if isinstance(report, MemberProgress) and report.step == "committed"]
+    committed = [
+        report.member for report in seen if isinstance(report, MemberProgress) and report.step == "committed"
+    ]
     assert len(committed) == 3
 
 
@@ -82,7 +84,9 @@ async def test_cancelling_a_question_ends_its_round(network) -> None:
         await network.add(name, engine=MemoryEngine(lambda _: "Never said.", hold=hold))
     opened = asyncio.Event()
     asking = asyncio.create_task(
-        follower.service.answer(QUESTION, lambda event: opened.set() if isinstance(event, RoundOpened) else None)
+        follower.service.answer(
+            QUESTION, lambda event: opened.set() if isinstance(event, RoundOpened) else None
+        )
     )
     await opened.wait()
     ends = follower.driver.reports.subscribe(lambda report: type(report).__name__ == "RoundEnded")

@@ -90,11 +90,11 @@ def import_identity(
             f"An identity is stored in {paths.key} already.",
             "Use --force to replace it; the old one is kept as a backup.",
         )
-    secret = _secret_of(text.strip(), text_password, None)
+    stored = _key_text(_secret_of(text.strip(), text_password, None), password)
     paths.prepare()
     backup = _back_up(paths)
     _write_private(paths.node_secret, secrets.token_hex(32) + "\n")
-    _write_private(paths.key, _key_text(secret, password) + "\n")
+    _write_private(paths.key, stored + "\n")
     return backup
 
 
@@ -117,6 +117,10 @@ def forget_identity(paths: Paths) -> Path | None:
 def _key_text(secret: bytes, password: str | None) -> str:
     if password is None:
         return encode_nsec(secret)
+    if not password:
+        raise ConfigurationError(
+            "password_empty", "An empty password protects nothing.", "Name a file with a password in it."
+        )
     return encrypt_secret(
         secret, password, salt=secrets.token_bytes(16), nonce=secrets.token_bytes(24), log_n=LOG_N
     )
