@@ -1,4 +1,4 @@
-"""The theorems of `spec/06-judge.md` over generated rounds: 16 bits and small radii, so that balls overlap."""
+"""The theorems of `spec/06-judge.md` over generated rounds: 16 bits and small radii make balls overlap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -90,8 +90,8 @@ def core_of(case: Case, verdict: Verdict) -> set[str]:
 def theorem(case_of: Build, member: Any) -> Callable[..., None]:
     """Run a check over generated rounds."""
 
-    def run(check: Callable[[Case, st.DataObject], None], prose: bool | None = None) -> None:
-        given(rounds(case_of, member, prose), st.data())(check)()
+    def run(check: Callable[..., None], prose: bool | None = None, examples: int = 100) -> None:
+        settings(max_examples=examples)(given(rounds(case_of, member, prose), st.data())(check))()
 
     return run
 
@@ -136,7 +136,7 @@ def test_theorem_6_3_a_reveal_more_never_undoes_acceptance(
     theorem(check)
 
 
-def test_theorem_6_4_withheld_reveals_make_no_new_core_and_more_than_f_support_old_and_new(
+def test_theorem_6_4_withheld_reveals_make_no_new_core(
     theorem: Callable[..., None],
 ) -> None:
     """P4. Any number may be withheld; the bound 2·need - n > f holds for each old and new core answer."""
@@ -153,7 +153,7 @@ def test_theorem_6_4_withheld_reveals_make_no_new_core_and_more_than_f_support_o
                 shared = sum((case.panel or {})[key] for key in both)
                 assert shared >= 2 * before.need - before.n
 
-    theorem(check)
+    theorem(check, examples=40)
 
 
 def supporters(case: Case, key: str) -> set[str]:

@@ -88,8 +88,8 @@ def _label_reader(labels: tuple[str, ...]) -> Reader:
 
 def _values_reader(exact: tuple[str, ...]) -> Reader:
     def read(answer: str) -> Reading | None:
-        values = _values_at(_json(answer), exact)
-        if values is None or is_malformed(canonical_text(answer)):
+        values, text = _values_at(_json(answer), exact), canonical_text(answer)
+        if values is None or not text or is_malformed(text):
             return None
         return Reading(values, False, answer, values, values)
 

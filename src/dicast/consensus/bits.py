@@ -17,6 +17,9 @@ Distances: TypeAlias = NDArray[np.uint16]
 ROWS = 32
 """Rows of a block."""
 
+_WORDS_IN_BYTE = 3
+"""Counts of three words are at most 192 and add up in bytes, four times as fast as in 16 bits."""
+
 COLUMNS = 1024
 """Columns of a block: 32 × 1024 words of 64 bits are 256 KiB, which the second-level cache holds."""
 
@@ -35,6 +38,9 @@ def distances(words: Words, rows: slice, columns: slice) -> Distances:
     """Distances of the embeddings in `rows` to those in `columns`."""
     left, right = words[:, rows, None], words[:, None, columns]
     total = np.zeros((left.shape[1], right.shape[2]), np.uint16)
-    for word in range(words.shape[0]):
-        total += np.bitwise_count(left[word] ^ right[word])
+    for first in range(0, words.shape[0], _WORDS_IN_BYTE):
+        part = np.bitwise_count(left[first] ^ right[first])
+        for word in range(first + 1, min(words.shape[0], first + _WORDS_IN_BYTE)):
+            part += np.bitwise_count(left[word] ^ right[word])
+        total += part
     return total

@@ -86,6 +86,7 @@ class _RevealCheck:
         return hashlib.sha256(self._prefix + opened + answer + model).hexdigest()
 
     def _reading(self, answer: str) -> Reading | None:
-        if answer not in self._readings:
-            self._readings[answer] = self._read(answer)
-        return self._readings[answer]
+        found = self._readings.get(answer)
+        if found is None and answer not in self._readings:
+            found = self._readings[answer] = self._read(answer)
+        return found
