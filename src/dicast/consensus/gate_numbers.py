@@ -20,6 +20,7 @@ _DEGREES = frozenset(["°", "degree", "degrees", "deg"])
 _CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _NUMBER_STARTS = frozenset("0123456789-.")
 _DIGIT = re.compile("[0-9]|[IVX][IVX]")
+_EXPONENT = re.compile("-?[0-9]{1,3}")
 _LETTERS = re.compile("[a-z]+")
 
 
@@ -127,7 +128,7 @@ class _Reader:
         if exponent == "-":
             sign, exponent = "-", self._lower[at + 1]
             at += 1
-        if not (exponent.isascii() and exponent.lstrip("-").isdigit() and len(exponent) <= 4):
+        if not _EXPONENT.fullmatch(exponent):
             return 0
         self._at = at + 1
         return int(sign + exponent)

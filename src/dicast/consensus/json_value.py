@@ -133,6 +133,13 @@ def _members(pairs: list[tuple[str, object]]) -> _Members:
     return _Members(pairs)
 
 
+def _number(written: str) -> Number:
+    """A number; some readers take digits of other scripts for digits."""
+    if not written.isascii():
+        raise NotJsonError("a number has digits outside ASCII")
+    return Number(written)
+
+
 def _refuse(name: str) -> object:
     raise NotJsonError(f"{name} is no JSON number")
 
@@ -149,7 +156,7 @@ def _depth(text: str) -> int:
 
 
 _DECODER = json.JSONDecoder(
-    parse_float=Number, parse_int=Number, parse_constant=_refuse, object_pairs_hook=_members
+    parse_float=_number, parse_int=_number, parse_constant=_refuse, object_pairs_hook=_members
 )
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]+")

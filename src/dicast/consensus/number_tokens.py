@@ -56,7 +56,7 @@ def date_parts(token: str) -> tuple[int, int, str] | None:
 
 def written_value(token: str) -> tuple[str, bool]:
     """The value of a number in digits as the gate writes it, and whether that is a plain decimal."""
-    if token.isdigit() and len(token) <= POSITIONAL_MAX:
+    if _INTEGER.fullmatch(token):
         return token.lstrip("0") or "0", True
     decade = _DECADE.fullmatch(token)
     if decade:
@@ -103,6 +103,7 @@ _DIGITS = frozenset("0123456789")
 _BEFORE_DIGITS = frozenset("-.")
 _ISO = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _SLASHED = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
+_INTEGER = re.compile(f"[0-9]{{1,{POSITIONAL_MAX}}}")
 _DECADE = re.compile(r"[0-9]+0s")
 _ORDINAL_END = re.compile(r"(?:st|nd|rd|th|s)$")
 _LEADING_ZERO = re.compile(r"(?:^|(?<=/))0+(?=[0-9])")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -227,4 +228,4 @@ def _invalid(reason: str) -> Rejection:
 
 _KINDS = tuple(kind.value for kind in Kind)
 _KEYWORDS = ("type", "properties", "required", "items", "enum", "const", "minimum", "maximum", "maxLength")
-_LENGTH_DIGITS_MAX = 9
+_LENGTH = re.compile("[0-9]{1,9}")
