@@ -180,11 +180,7 @@ def _bound(value: Value | Absent, keyword: str) -> Decimal | None:
 def _length(value: Value | Absent) -> int | None:
     if isinstance(value, Absent):
         return None
-    if (
-        not isinstance(value, Number)
-        or not value.written.isdigit()
-        or len(value.written) > _LENGTH_DIGITS_MAX
-    ):
+    if not isinstance(value, Number) or not _LENGTH.fullmatch(value.written):
         raise _invalid("needs a whole number in maxLength")
     return int(value.written)
 
