@@ -68,6 +68,8 @@ class Context:
 
     def keep_packet(self, round_: Round, wire: bytes, event_id: str) -> None:
         """Make a packet of a round durable."""
+        if event_id in round_.stored:
+            return
         self.effects.put(Table.PACKET, packet_key(round_.id, event_id), wire)
         round_.stored.append(event_id)
 
