@@ -81,12 +81,14 @@ class _Output(asyncio.SubprocessProtocol):
         self.streams = {_STDOUT: bytearray(), _STDERR: bytearray()}
         self._open = {_STDOUT, _STDERR}
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Keep what fits."""
+    def keep(self, fd: int, data: bytes) -> None:
+        """What came, as far as it fits."""
         kept = self.streams[fd]
         kept += data[: max(0, _BYTES_MAX[fd] + 1 - len(kept))]
         if fd == _STDOUT and len(kept) > ANSWER_BYTES_MAX and not self.too_much.done():
             self.too_much.set_result(None)
+
+    pipe_data_received = keep  # asyncio's name for it
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Both output streams have ended."""
@@ -148,25 +150,29 @@ def _kill_group(pid: int) -> None:
 async def _fetch(url: str) -> bytes:
     """The body at `url`, bounded."""
     timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
-    data = bytearray()
     try:
         async with (
             httpx.AsyncClient(timeout=timeout, follow_redirects=True, max_redirects=REDIRECTS_MAX) as client,
             client.stream("GET", url) as response,
         ):
-            if response.status_code != 200:
-                raise AdapterError("engine_refused", f"{url} answered HTTP {response.status_code}.")
-            async for piece in response.aiter_bytes():
-                data += piece
-                if len(data) > ANSWER_BYTES_MAX:
-                    message = f"{url} sent more than {ANSWER_BYTES_MAX} bytes."
-                    raise AdapterError("answer_too_large", message, "A feed is a short text.")
+            return await _body(url, response)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
         raise AdapterError(
             "engine_unreachable", f"Cannot read {url}: {reason}.", "Is the server up?"
         ) from error
-    return bytes(data)
+
+
+async def _body(url: str, response: httpx.Response) -> bytes:
+    if response.status_code != 200:
+        raise AdapterError("engine_refused", f"{url} answered HTTP {response.status_code}.")
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > ANSWER_BYTES_MAX:
+            message = f"{url} sent more than {ANSWER_BYTES_MAX} bytes."
+            raise AdapterError("answer_too_large", message, "A feed is a short text.")
+    return bytes(body)
 
 
 def _shown(complaint: bytes) -> str:

@@ -118,17 +118,24 @@ class OpenAIEngine:
         reply = Reply(self.name, answer, job.model, self._key)
         async with self._request("POST", "chat/completions", content=msgspec.json.encode(body)) as response:
             if response.status_code != 200:
-                data = await _bounded(response, self.name)
-                if response.status_code == 400 and "max_tokens" in body and b"max_completion_tokens" in data:
+                refused = await _bounded(response, self.name)
+                if (
+                    response.status_code == 400
+                    and "max_tokens" in body
+                    and b"max_completion_tokens" in refused
+                ):
                     raise _OtherLimitNameError
-                raise refusal(self.name, response.status_code, data, self._key)
-            if "text/event-stream" not in response.headers.get("Content-Type", ""):
-                reply.take(parse(await _bounded(response, self.name), Chunk, self.name))
+                raise refusal(self.name, response.status_code, refused, self._key)
+            if "text/event-stream" in response.headers.get("Content-Type", ""):
+                await self._take_events(response, reply)
             else:
-                async with aclosing(events(response.aiter_bytes(), self.name, Chunk)) as stream:
-                    async for chunk in stream:
-                        reply.take(chunk) if chunk else reply.end()
+                reply.take(parse(await _bounded(response, self.name), Chunk, self.name))
         return reply.finish()
+
+    async def _take_events(self, response: httpx.Response, reply: Reply) -> None:
+        async with aclosing(events(response.aiter_bytes(), self.name, Chunk)) as stream:
+            async for chunk in stream:
+                reply.take(chunk) if chunk else reply.end()
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, **options: Any) -> AsyncGenerator[httpx.Response]:
