@@ -10,7 +10,7 @@ from dicast.base.types import EventId
 from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.protocol.envelope import make_packet, topic_of
 from dicast.protocol.inputs import Cancelled, InferenceFailed, InferenceFinished, PacketReceived
-from dicast.protocol.messages import Commit, DeclineReason, Kind, Reveal, Usage
+from dicast.protocol.messages import Commit, DeclineReason, Kind
 from dicast.protocol.outputs import (
     AskRefused,
     MemberProgress,
@@ -195,18 +195,14 @@ def test_a_late_commit_does_not_count(network, question, crowd):
 
 def test_a_reveal_after_the_close_does_not_count(network, question, crowd):
     asker, workers = crowd
-    network.ask(asker, question())
-    network.settle_until(lambda: bool(network.sent(Kind.CLOSE)))
-    genuine = json.loads(network.sent(Kind.REVEAL, workers[0])[0])
-    body = Reveal(
-        v=1,
-        answer="another",
-        model="m",
-        salt="00" * 32,
-        embeddings={"memory/381": "00" * 48},
-        usage=Usage(0, 0, 0, 0),
-        engine="e",
-    )
-    late = make_packet(workers[0].identity.key, TOPIC, body, network.now, EventId(genuine["tags"][1][1]))
-    batch = asker.node.handle(PacketReceived(late.wire, "test"), network.now)
-    assert [one.reason for one in batch.reports if isinstance(one, PacketRefused)] == ["late"]
+    network.drop = lambda host, wire: json.loads(wire)["kind"] == Kind.QUORUM and host is workers[0]
+    network.ask(asker, question(reveal_ms=1_500))
+    network.run_for(2_500)
+    key = workers[0].identity.node_id
+    assert [one.step for one in asker.reported(RoundProgress)] == ["sealed", "closed"]
+    network.drop = lambda *_: False
+    network.give(workers[0], PacketReceived(network.sent(Kind.QUORUM)[0], "test"))
+    assert len(network.sent(Kind.REVEAL, workers[0])) == 1
+    network.run_for(5_000)
+    assert PacketRefused("late", "test", key) in asker.reported(PacketRefused)
+    assert asker.reported(RoundDecided)[0].verdict.statuses[key] is Status.UNREVEALED

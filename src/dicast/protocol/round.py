@@ -93,7 +93,7 @@ class Round:
         """One commit a key; after the quorum only those inside it."""
         inside = packet.id in self.sealed
         if self.quorum is not None and not inside:
-            return Refusal.LATE
+            return self._late(packet, self.commits_of)
         if self.request.admission is Admission.OPEN:
             if not inside and not is_known(packet.author):
                 return Refusal.NOT_MEMBER
@@ -119,7 +119,7 @@ class Round:
         """A reveal for our quorum by a key that may have a commit in it."""
         inside = self.close_body is not None and packet.id in self.close_body.reveals
         if self.close_body is not None and not inside:
-            return Refusal.LATE
+            return self._late(packet, self.reveals_of)
         if not self._may_reveal(packet.author):
             return Refusal.NOT_MEMBER
         if not has_bits_of(body, self.request):
@@ -199,6 +199,13 @@ class Round:
         put()
         kept.setdefault(packet.author, []).append(packet.id)
         return Conflict(self._first(others[0]), packet) if others else None
+
+    def _late(self, packet: Packet, kept: dict[NodeId, list[EventId]]) -> Acceptance:
+        """Too late to count, never too late to convict."""
+        others = kept.get(packet.author, [])
+        if packet.id in others:
+            return Refusal.DUPLICATE
+        return Conflict(self._first(others[0]), packet) if others else Refusal.LATE
 
     def _first(self, event_id: EventId) -> Packet:
         pair = self.commits.get(event_id) or self.reveals[event_id]
