@@ -1,0 +1,1 @@
+"""Who is right: frame, canonical text, gates, support, the draw and the verdict (pure)."""
