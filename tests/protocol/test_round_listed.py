@@ -126,6 +126,8 @@ def test_quorum_one_on_ones_own_node(network, question):
         ({"max_tokens": 0}, "question_invalid"),
         ({"attempts": 4}, "too_many_attempts"),
         ({"seats": 300}, "too_many_seats"),
+        ({"schema": "{"}, "schema_invalid"),
+        ({"schema": '{"type":"string","pattern":"a+"}'}, "schema_invalid"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_at_once_and_nothing_is_sent(network, question, change, code):

@@ -8,6 +8,7 @@ from dicast.base.limits import MEMBERS_MAX, PROMPT_BYTES_MAX
 from dicast.base.types import NodeId, RequestId
 from dicast.consensus.frame import check_frame, largest_frame
 from dicast.consensus.panel import candidates_root, draw, randomness
+from dicast.consensus.schema import parse_schema
 from dicast.protocol.context import Context
 from dicast.protocol.directory import Peer
 from dicast.protocol.inputs import Question
@@ -47,6 +48,8 @@ def check_question(question: Question) -> None:
                 f"sec_distance_bits {embedder}: the name does not end in its bits.",
                 "Write e.g. minilm-l6-v2/381.",
             )
+    if question.schema:
+        parse_schema(question.schema)
     check_frame(question.frame, question.seats, question.admission != Admission.DRAWN)
 
 
@@ -63,6 +66,8 @@ def is_possible(request: Request) -> bool:
     if not all(map(bits_of, request.frame.sec_distance_bits)):
         return False
     try:
+        if request.schema:
+            parse_schema(request.schema)
         check_frame(request.frame, request.seats, request.admission is not Admission.DRAWN)
     except Rejection:
         return False
