@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from dicast.base.errors import ConfigurationError
 from dicast.base.limits import PROMPT_BYTES_MAX
-from dicast.cli.common import DEFAULTS, NOWHERE, Common, Meeting, Repeated
+from dicast.cli.common import ASKING, DEFAULTS, FRAME, NOWHERE, Common, Meeting, OrStandardInput, Repeated
 from dicast.cli.exit_codes import Exit
 from dicast.cli.output import fields_of, note, print_result, printable
 from dicast.cli.progress import Progress, explain_answer, explain_plan
@@ -24,7 +24,7 @@ from dicast.daemon.config_schema import Settings
 from dicast.daemon.files import write_file
 
 
-@Parameter(name="*", group="How sure to be")
+@Parameter(name="*", group=FRAME)
 @dataclass(frozen=True)
 class FrameFlags:
     """The security frame; what is left out comes from the preset."""
@@ -49,7 +49,7 @@ class FrameFlags:
     "Ask again after an undetermined round, up to so many rounds in all (at most 3)."
 
 
-@Parameter(name="*", group="What to ask and to keep")
+@Parameter(name="*", group=ASKING)
 @dataclass(frozen=True)
 class QuestionFlags:
     """The question beside its prompt."""
@@ -70,7 +70,7 @@ NO_FRAME, NO_QUESTION = FrameFlags(), QuestionFlags()
 
 
 def ask(
-    prompt: str = "",
+    prompt: OrStandardInput = "",
     /,
     *,
     meeting: Meeting = NOWHERE,

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from dicast.daemon.config import Loaded, load_settings
 from dicast.daemon.key_files import read_password
 from dicast.daemon.paths import Paths, state_paths
 
-COMMON = "Common options"
+COMMON = Group("Common options", sort_key=9)
+ASKING = Group("What to ask and to keep", sort_key=2)
+FRAME = Group("How sure to be", sort_key=3)
+MEETING = Group("Where to meet", sort_key=4)
 
 
 @Parameter(name="*", group=COMMON)
@@ -58,7 +61,18 @@ Repeated = Parameter(negative="", consume_multiple=False)
 """An option that may be given several times, one value each."""
 
 
-@Parameter(name="*", group="Where to meet")
+def _no_mistyped_option(kind: object, value: str) -> None:
+    """`-` means standard input; any other single word that begins like an option was meant as one."""
+    del kind
+    if value.startswith("-") and value != "-" and not any(char.isspace() for char in value):
+        raise ValueError(f"Unknown option: {value}.")
+
+
+OrStandardInput = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_mistyped_option)]
+"""A positional word that may be `-`."""
+
+
+@Parameter(name="*", group=MEETING)
 @dataclass(frozen=True)
 class Meeting:
     """The network and the relays it meets at."""

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from dicast.base.errors import ConfigurationError
 from dicast.base.nip19 import encode_npub
-from dicast.cli.common import DEFAULTS, Common
+from dicast.cli.common import DEFAULTS, Common, OrStandardInput
 from dicast.cli.output import note, print_result
 from dicast.daemon import key_files
 from dicast.daemon.instance_lock import InstanceLock
@@ -50,7 +50,11 @@ def show(*, common: Common = DEFAULTS) -> None:
 
 @app.command(name="import")
 def import_(
-    source: str, *, key_password_file: Path | None = None, force: Flag = False, common: Common = DEFAULTS
+    source: OrStandardInput,
+    *,
+    key_password_file: Path | None = None,
+    force: Flag = False,
+    common: Common = DEFAULTS,
 ) -> None:
     """Store a key that you have.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dicast.cli.common import DEFAULTS, Common
+from dicast.cli.common import DEFAULTS, Common, OrStandardInput
 
 
-def judge(case: str, /, *, common: Common = DEFAULTS) -> int:
+def judge(case: OrStandardInput, /, *, common: Common = DEFAULTS) -> int:
     """Compute the verdict of a case file, the same bytes everywhere. Exit 0 accepted, 3 undetermined.
 
     Parameters

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.base.nip19 import encode_npub
-from dicast.cli.common import DEFAULTS, Common
+from dicast.cli.common import DEFAULTS, Common, OrStandardInput
 from dicast.cli.exit_codes import Exit
 from dicast.cli.output import fields_of, note, print_error, print_result, printable
 from dicast.cli.progress import NOT_TRUTH, percent, reason_in_words, rejected_lines
@@ -19,7 +19,7 @@ from dicast.protocol.certificate import verify as verify_certificate
 Embed = Callable[[str, Sequence[str]], list[bytes] | None]
 
 
-def verify(file: str, /, *, weights: Path | None = None, common: Common = DEFAULTS) -> int:
+def verify(file: OrStandardInput, /, *, weights: Path | None = None, common: Common = DEFAULTS) -> int:
     """Check a certificate offline: every signature, digest, embedding and step. Exit 5 when it does not hold.
 
     Parameters
