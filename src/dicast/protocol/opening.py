@@ -8,7 +8,9 @@ from dicast.base.codec import CodecError, decode_as, encode
 from dicast.base.errors import Rejection
 from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.base.types import NodeId, Now
+from dicast.consensus.judge import Verdict
 from dicast.consensus.panel import candidates_root
+from dicast.consensus.reasons import Reason, Status
 from dicast.consensus.selection import selection_salt_hash
 from dicast.protocol.admission import candidate_units, candidates_of, choose_members, too_few_nodes
 from dicast.protocol.context import Context
@@ -26,6 +28,14 @@ class Again(msgspec.Struct, frozen=True):
 
 
 FIRST = Again(1, "", frozenset())
+
+
+def members_in_default(verdict: Verdict) -> frozenset[NodeId]:
+    """Who owed a step and did not take it. For a quorum that is too small nobody owes a reveal."""
+    owed = {Status.SILENT, Status.UNREVEALED}
+    if verdict.reason is Reason.QUORUM_NOT_REACHED:
+        owed.discard(Status.UNREVEALED)
+    return frozenset(NodeId(author) for author, status in verdict.statuses.items() if status in owed)
 
 
 def make_request(

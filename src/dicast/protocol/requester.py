@@ -7,7 +7,7 @@ from dicast.base.limits import ATTEMPTS_MAX, OPEN_ROUNDS_MAX
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.consensus.frame import need
 from dicast.consensus.judge import Verdict
-from dicast.consensus.reasons import Outcome, Status
+from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.protocol.admission import (
     check_question,
     make_panel,
@@ -24,7 +24,7 @@ from dicast.protocol.messages import (
     WorkState,
     WorkStatus,
 )
-from dicast.protocol.opening import FIRST, Again, make_request
+from dicast.protocol.opening import FIRST, Again, make_request, members_in_default
 from dicast.protocol.outputs import (
     AskRefused,
     CertificateReady,
@@ -332,10 +332,11 @@ class Requester:
         if self._context.records[round_.id].counted:
             return
         self._context.change_record(round_.id, counted=True)
+        owed_reveals = verdict.reason is not Reason.QUORUM_NOT_REACHED
         for author, status in verdict.statuses.items():
             if status is Status.CORE:
                 self._context.directory.credit(NodeId(author), self._context.effects)
-            elif status is Status.UNREVEALED:
+            elif status is Status.UNREVEALED and owed_reveals:
                 self._context.directory.debit_unrevealed(NodeId(author), self._context.effects)
 
     def _may_ask_again(self, round_: Round, errand: Errand) -> bool:
@@ -363,14 +364,9 @@ class Requester:
     def _ask_again(self, round_: Round, errand: Errand, verdict: Verdict, now: Now) -> None:
         if verdict.outcome is Outcome.ACCEPTED or not self._may_ask_again(round_, errand):
             return
-        silent = {Status.SILENT, Status.UNREVEALED}
-        left_out = frozenset(
-            NodeId(author) for author, status in verdict.statuses.items() if status in silent
-        )
+        again = Again(round_.request.attempt + 1, round_.id, members_in_default(verdict))
         try:
-            self._open(
-                errand.ask_id, errand.question, now, Again(round_.request.attempt + 1, round_.id, left_out)
-            )
+            self._open(errand.ask_id, errand.question, now, again)
         except Rejection as refusal:
             self._context.effects.report(
                 RoundEnded(errand.ask_id, round_.id, refusal.code, f"{refusal.message} {refusal.next_step}")
