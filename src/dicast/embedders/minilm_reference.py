@@ -79,6 +79,11 @@ class TensorFile:
         flat = np.frombuffer(self._map, dtype="<f4", count=place.length // 4, offset=place.start)
         return flat.reshape(place.shape)
 
+    def let_go(self) -> None:
+        """Give the mapped pages back: they stay in the system's cache, but no longer count as ours."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
 
 class MiniLmReference:
     """all-MiniLM-L6-v2 in float64; weights are widened one tensor at a time, so little memory is held."""
@@ -92,6 +97,7 @@ class MiniLmReference:
         for window in windows:
             for vector in self._token_vectors(window, arithmetic):
                 total = total + vector
+        self._tensors.let_go()
         return total / float(sum(len(window) for window in windows))
 
     def _token_vectors(self, window: Sequence[int], how: Arithmetic) -> Matrix:
