@@ -102,7 +102,8 @@ def _held_out(source: random.Random, family: Family) -> Iterator[dict[str, objec
 
 def _record(family: str, item: Item, new: str) -> dict[str, object]:
     prompt = item.prompt[:1].upper() + item.prompt[1:]
-    return {"family": family, "new": new, "prompt": prompt + "?", "answers": list(item.answers)}
+    mark = "" if prompt[-1] in ".!" else "?"
+    return {"family": family, "new": new, "prompt": prompt + mark, "answers": list(item.answers)}
 
 
 def _draw_for_training(source: random.Random, family: Family | None) -> Item:

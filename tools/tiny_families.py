@@ -150,7 +150,7 @@ WORD_FAMILIES = (
         ),
         (
             *("A young {a} is called a {b}.", "A baby {a} is called a {b}."),
-            *("The young of a {a} is called a {b}.", "The name for a young {a} is {b}."),
+            "The young of a {a} is called a {b}.",
         ),
     ),
     TableFamily(

@@ -49,8 +49,8 @@ YOUNG_ANIMALS = pairs(
     """
     dog = puppy; cat = kitten; cow = calf; horse = foal; sheep = lamb; goat = kid; pig = piglet
     duck = duckling; goose = gosling; hen = chick; bear = cub; lion = cub; deer = fawn; kangaroo = joey
-    swan = cygnet; owl = owlet; frog = tadpole; wolf = pup; seal = pup; elephant = calf; whale = calf
-    fox = cub; rabbit = kit; spider = spiderling; eagle = eaglet; butterfly = caterpillar
+    swan = cygnet; frog = tadpole; wolf = pup; seal = pup; whale = calf; tiger = cub; hare = leveret
+    fox = cub; rabbit = kit; spider = spiderling; butterfly = caterpillar
     """
 )
 

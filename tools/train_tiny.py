@@ -12,6 +12,7 @@ import json
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -40,13 +41,13 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     torch.manual_seed(SEED)
-    merges = learn_merges(
-        [t for pair in training_examples(MERGE_TEXTS, SEED + 1) for t in _texts(pair)], QUESTION - BYTE_TOKENS
-    )
+    resumed = options.checkpoint is not None and options.checkpoint.exists()
+    saved = torch.load(options.checkpoint) if resumed else {"merges": _merges(), "step": 0}
+    merges = saved["merges"]
     tokenizer = Tokenizer(merges)
     model = TinyModel()
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
-    train(model, tokenizer, options.steps)
+    train(model, tokenizer, options, saved)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "tiny-1.onnx").write_bytes(to_onnx(model))
     (options.out / "tiny-1.tokenizer.json").write_text(
@@ -62,8 +63,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--checkpoint", type=Path, help="goes on from this file, and renews it")
     parser.add_argument("--out", type=Path, default=Path("src/dicast/engines/data"))
     return parser.parse_args()
+
+
+def _merges() -> list[tuple[int, int]]:
+    pairs = training_examples(MERGE_TEXTS, SEED + 1)
+    return learn_merges([text for pair in pairs for text in _texts(pair)], QUESTION - BYTE_TOKENS)
 
 
 def _texts(pair: tuple[str, str]) -> tuple[str, str]:
@@ -72,15 +79,22 @@ def _texts(pair: tuple[str, str]) -> tuple[str, str]:
     return normal_prompt(pair[0]), pair[1]
 
 
-def train(model: TinyModel, tokenizer: Tokenizer, steps: int) -> None:
+def train(model: TinyModel, tokenizer: Tokenizer, options: argparse.Namespace, saved: dict[str, Any]) -> None:
     """One pass over freshly drawn examples; matrices by Muon, the rest by AdamW."""
     matrices = [p for block in model.blocks for p in block.parameters()]
     muon = torch.optim.Muon(matrices, lr=MUON_RATE, momentum=0.95, weight_decay=0.01)
     adam = torch.optim.AdamW(
         [model.embedding, model.final], lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0
     )
+    parts = {"model": model, "muon": muon, "adam": adam}
+    for name, part in parts.items():
+        if name in saved:
+            part.load_state_dict(saved[name])
+    steps = options.steps
     started, seen, running = time.monotonic(), 0, 0.0
     for step, (tokens, wanted, targets) in enumerate(_batches(tokenizer, steps)):
+        if step < saved["step"]:
+            continue
         rate = _rate((step + 1) / steps)
         for optimizer, base in ((muon, MUON_RATE), (adam, ADAM_RATE)):
             optimizer.param_groups[0]["lr"] = base * rate
@@ -92,12 +106,18 @@ def train(model: TinyModel, tokenizer: Tokenizer, steps: int) -> None:
             optimizer.step()
             optimizer.zero_grad()
         seen += tokens.numel()
-        running = 0.95 * running + 0.05 * loss.item() if step else loss.item()
+        running = 0.95 * running + 0.05 * loss.item() if running else loss.item()
         if step % 50 == 0 or step == steps - 1:
-            print(
-                f"{step} loss {running:.4f} tokens {seen} seconds {time.monotonic() - started:.0f}",
-                flush=True,
-            )
+            print(f"{step} loss {running:.4f} tokens {seen} {time.monotonic() - started:.0f}", flush=True)
+            kept = {"merges": saved["merges"], "step": step + 1}
+            _save(options.checkpoint, kept | {name: part.state_dict() for name, part in parts.items()})
+
+
+def _save(checkpoint: Path | None, state: dict[str, Any]) -> None:
+    if checkpoint is not None:
+        fresh = checkpoint.with_suffix(".new")
+        torch.save(state, fresh)
+        fresh.replace(checkpoint)
 
 
 def _rate(share: float) -> float:
