@@ -106,6 +106,20 @@ async def test_a_late_node_gets_the_rounds_in_the_order_in_which_they_happened(
     assert late.wires == stored
 
 
+async def test_a_late_node_turns_pages_until_it_has_all(make_relay, make_node, make_packet):
+    relay = make_relay()  # cuts every answer at 500
+    sender = await make_node(relay.url)
+    stored = [make_packet(f"{age}", Kind.COMMIT, age_seconds=age) for age in range(1300, 0, -1)]
+    for start in range(0, len(stored), 500):
+        for wire in stored[start : start + 500]:
+            sender.transport.publish(wire)
+        async with asyncio.timeout(20):
+            await sender.transport._links[0]._drained.wait()
+    late = await make_node(relay.url)
+    await late.has(stored)
+    assert late.wires == stored
+
+
 async def test_an_old_packet_published_anew_still_arrives(make_relay, make_node, make_packet):
     relay = make_relay()
     sender, receiver = await make_node(relay.url), await make_node(relay.url)

@@ -25,7 +25,6 @@ from dicast.transports.nostr_frames import (
     close_frame,
     event_frame,
     fetch_frame,
-    live_frame,
     parse_frame,
     parse_published,
     wanted_ids,
@@ -150,26 +149,6 @@ def _is_genuine(wire: bytes) -> bool:
         return is_signed(parse_event(wire))
     except Exception:  # whatever is wrong with it, it is not genuine
         return False
-
-
-def test_the_subscription_keeps_announcements_apart_from_rounds() -> None:
-    kinds = [int(kind) for kind in Kind]
-    asked = json.loads(live_frame(TOPIC, 10_000, 9_000))
-    assert asked == [
-        "REQ",
-        "live",
-        {"#t": [TOPIC], "kinds": [31411], "since": 9_000, "limit": 1024},
-        {"#t": [TOPIC], "kinds": [kind for kind in kinds if kind != 31411], "since": 9_000, "limit": 1000},
-        {"#t": [TOPIC], "kinds": kinds, "limit": 1},
-    ]
-
-
-def test_announcements_are_never_asked_for_after_they_expired() -> None:
-    assert json.loads(live_frame(TOPIC, 10_000, 0))[2]["since"] == 10_000 - 1_800
-
-
-def test_nothing_stored_is_asked_for_when_since_is_now() -> None:
-    assert [part["since"] for part in json.loads(live_frame(TOPIC, 10_000, 10_000))[2:]] == [10_000] * 3
 
 
 def test_what_we_say_is_what_a_relay_reads() -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from dicast.base.events import Event, encode_event
-from dicast.base.limits import ANNOUNCEMENT_EXPIRY_MS, PACKET_BYTES_MAX, PEERS_MAX
+from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.base.types import Json
 from dicast.protocol.messages import Kind
 
 LIVE = "live"  # the name of the subscription that stays
+OLDER = "older"  # the name of the one that turns pages of what is stored
 FETCH = "fetch"  # the name of the one that asks for packets by id
+ALL_KINDS = tuple(int(kind) for kind in Kind)
 REASON_CHARS_MAX = 200  # what a relay says about itself ends in a status line
 CHALLENGE_CHARS_MAX = 512  # challenges in use have 16 to 64
-REPLAYED_PACKETS_MAX = 1000  # asked of a relay at once; most give 500 at the most
-FIRST_LOOK_BACK_SECONDS = 70 * 60  # a round may last an hour: a node that restarts finds its packets again
-ANNOUNCEMENT_SECONDS = ANNOUNCEMENT_EXPIRY_MS // 1000
 FETCHED_IDS_MAX = 64  # as many as one `want` may name
 
 
@@ -153,31 +152,37 @@ def fetch_frame(ids: tuple[str, ...]) -> bytes:
     return _ENCODER.encode(["REQ", FETCH, {"ids": ids, "limit": len(ids)}])
 
 
-def live_frame(topic: str, unix_seconds: int, since: int) -> bytes:
-    """Subscribes to a topic: the announcements in force, the rounds since `since`, and all that is to come.
+class StoredFilter(msgspec.Struct, frozen=True):
+    """What is asked of a relay's store: the kinds, and from when until when (Unix seconds, both included)."""
 
-    Three filters, because a relay cuts each at its own limit, newest first: announcements must not drown in
-    rounds. The last one takes new packets whatever their stamp: a repetition carries the stamp of its making.
-    With `since` now or later, nothing stored is asked for.
+    kinds: tuple[int, ...]
+    since: int
+    limit: int
+    until: int | None = None
+
+
+def live_frame(topic: str, stored: tuple[StoredFilter, ...], coming_since: int | None) -> bytes:
+    """Subscribes to a topic: what is stored, and whatever is published from now on.
+
+    The last filter takes new packets whatever their stamp, because a packet that is sent late carries the
+    stamp of its making; `coming_since` keeps it from bringing the newest stored one along.
     """
-    topic_filter: dict[str, Json] = {"#t": [topic]}
-    kinds: list[Json] = [int(kind) for kind in Kind]
-    announcements = {
-        **topic_filter,
-        "kinds": [int(Kind.ANNOUNCEMENT)],
-        "since": max(since, unix_seconds - ANNOUNCEMENT_SECONDS),
-        "limit": PEERS_MAX,
-    }
-    rounds = {
-        **topic_filter,
-        "kinds": [kind for kind in kinds if kind != Kind.ANNOUNCEMENT],
-        "since": since,
-        "limit": REPLAYED_PACKETS_MAX,
-    }
-    coming = {**topic_filter, "kinds": kinds, "limit": 1}
-    if since >= unix_seconds:
-        coming["since"] = since
-    return _ENCODER.encode(["REQ", LIVE, announcements, rounds, coming])
+    coming: dict[str, Json] = {"#t": [topic], "kinds": list(ALL_KINDS), "limit": 1}
+    if coming_since is not None:
+        coming["since"] = coming_since
+    return _ENCODER.encode(["REQ", LIVE, *(_filter(topic, part) for part in stored), coming])
+
+
+def older_frame(topic: str, stored: tuple[StoredFilter, ...]) -> bytes:
+    """Asks for the next page of what is stored."""
+    return _ENCODER.encode(["REQ", OLDER, *(_filter(topic, part) for part in stored)])
+
+
+def _filter(topic: str, stored: StoredFilter) -> dict[str, Json]:
+    fields: dict[str, Json] = {"#t": [topic], "kinds": list(stored.kinds), "since": stored.since}
+    if stored.until is not None:
+        fields["until"] = stored.until
+    return {**fields, "limit": stored.limit}
 
 
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])

@@ -10,9 +10,8 @@ from contextlib import suppress
 from enum import Enum
 from functools import partial
 from typing import assert_never
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from dicast.base.crypto import KeyPair
@@ -20,8 +19,8 @@ from dicast.base.errors import LocalProtocolError
 from dicast.base.events import sign_event
 from dicast.transports.nostr_frames import (
     FETCH,
-    FIRST_LOOK_BACK_SECONDS,
     LIVE,
+    OLDER,
     Answered,
     Challenge,
     Notice,
@@ -32,22 +31,18 @@ from dicast.transports.nostr_frames import (
     auth_frame,
     close_frame,
     fetch_frame,
-    live_frame,
     parse_frame,
 )
 from dicast.transports.nostr_outbox import Outbox
 from dicast.transports.nostr_replay import Replay
+from dicast.transports.nostr_socket import described, is_too_big, open_socket
 
-FRAME_BYTES_MAX = 1 << 20  # a packet is 64 KiB, but a relay may pass on larger events: those are skipped
-FRAMES_AHEAD_MAX = 8  # read ahead of us; then the relay feels back-pressure
 RETRY_SECONDS_FIRST = 0.2  # a relay that was restarted is back at once
 RETRY_SECONDS_MAX = 30.0  # a public relay must not be hammered; a dead one costs a packet in half a minute
 STABLE_SECONDS = 10.0  # a connection that lived this long resets the back-off
-OPEN_SECONDS_MAX = 10.0  # name look-up, TCP, TLS and the upgrade; a relay behind Tor takes about five
-CLOSE_SECONDS_MAX = 0.5  # saying goodbye must not hold up stopping
-HEARTBEAT_SECONDS = 20.0  # a silent connection is noticed within two of these
 READY_SECONDS_MAX = 1.0  # how long to wait for a relay's first word before publishing
 REPLAY_SECONDS_MAX = 2.0  # how long a relay may hold up new packets by not ending its stored ones
+FIRST_LOOK_BACK_SECONDS = 70 * 60  # a round may last an hour: a node that restarts finds its packets again
 SLACK_SECONDS = 300  # look-back after a reconnect: clocks differ by a minute, packets wait in outboxes
 PAUSE_SECONDS_FIRST = 1.0  # after `rate-limited`
 PAUSE_SECONDS_MAX = 60.0
@@ -126,7 +121,7 @@ class RelayLink:
             try:
                 self.problem = await self._connect_and_converse()
             except (OSError, WebSocketException, EOFError, ValueError) as error:
-                self.problem = _described(error)
+                self.problem = described(error)
             if self._up_since is not None and time.monotonic() - self._up_since > STABLE_SECONDS:
                 self._retry_seconds = RETRY_SECONDS_FIRST
             await asyncio.sleep(self._retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
@@ -134,7 +129,7 @@ class RelayLink:
 
     async def _connect_and_converse(self) -> str:
         """One connection from its opening to its end; why it ended."""
-        socket = await _open(self.url)
+        socket = await open_socket(self.url)
         writer = asyncio.create_task(self._write(socket))
         try:
             self._begin()
@@ -189,9 +184,10 @@ class RelayLink:
             try:
                 frame = parse_frame(await socket.recv(decode=False))
             except ConnectionClosed as closed:
-                self._skips_stored = _is_too_big(closed)
-                return _described(closed)
-            self._last_heard = time.time()
+                self._skips_stored = is_too_big(closed)
+                return described(closed)
+            if self.is_up:
+                self._last_heard = time.time()
             if frame is None or not self._take(frame):
                 garbage += 1
                 self.garbage += 1
@@ -217,7 +213,7 @@ class RelayLink:
         return True
 
     def _take_packet(self, packet: Relayed) -> bool:
-        if packet.subscription not in {LIVE, FETCH}:
+        if packet.subscription not in {LIVE, OLDER, FETCH}:
             return False
         self.received += 1
         is_fetched = packet.subscription == FETCH
@@ -230,19 +226,33 @@ class RelayLink:
     def _take_stored_end(self, subscription: str) -> None:
         if subscription == FETCH:
             self._say(FETCH, close_frame(FETCH))
+        elif subscription == OLDER:
+            self._ask_for_older(self._replay)
+        elif subscription == LIVE:
+            self.is_up = True
+            self._up_since = self._up_since or time.monotonic()
+            self._last_heard = time.time()
+            self.problem = ""
+            self._skips_stored = False
+            self._clear(Obstacle.UNHEARD)
+            self._clear(Obstacle.UNKNOWN)
+            self._ask_for_older(self._replay)
+
+    def _ask_for_older(self, replay: Replay | None) -> None:
+        """The relay cut its answer short: ask for what is older, until all is there."""
+        frame = replay.next_page() if replay is not None else None
+        if frame is not None:
+            self._say(OLDER, frame)
             return
-        self.is_up = True
-        self._up_since = self._up_since or time.monotonic()
-        self.problem = ""
-        self._skips_stored = False
+        if replay is not None and replay.pages > 1:
+            self._say(OLDER, close_frame(OLDER))
         self._release_stored()
-        self._clear(Obstacle.UNHEARD)
-        self._clear(Obstacle.UNKNOWN)
 
     def _take_answer(self, answer: Answered) -> None:
         if answer.accepted or answer.reason.startswith("duplicate:"):
             self.outbox.confirm(answer.event_id)
             self._pause_seconds = PAUSE_SECONDS_FIRST
+            self.problem = ""
         elif answer.reason.startswith("rate-limited:"):
             self.outbox.send_again(answer.event_id)
             self._pause(answer.reason)
@@ -261,6 +271,8 @@ class RelayLink:
             self.is_up = False
             self._pause_seconds = min(2 * self._pause_seconds, PAUSE_SECONDS_MAX)
             self._later(self._pause_seconds, self._subscribe_unless_up)
+        elif subscription == OLDER:
+            self._release_stored()
 
     def _take_notice(self, text: str) -> None:
         self.problem = text
@@ -288,18 +300,18 @@ class RelayLink:
             FIRST_LOOK_BACK_SECONDS if self._last_heard is None else now - self._last_heard + SLACK_SECONDS
         )
         since = now if self._skips_stored else now - int(min(look_back, FIRST_LOOK_BACK_SECONDS))
-        if self._replay is None:
-            self._replay = Replay()
-            self._later(REPLAY_SECONDS_MAX, self._give_up_on_stored)
-        self._control.pop(LIVE, None)
-        self._say(LIVE, live_frame(self._topic, now, since))
+        self._release_stored()
+        self._replay = Replay(self._topic, now, since)
+        self._later(REPLAY_SECONDS_MAX, partial(self._give_up_on, self._replay))
+        self._control.pop(LIVE, None)  # it must follow an answer to a challenge
+        self._say(LIVE, self._replay.first_page())
 
     def _subscribe_unless_up(self) -> None:
         if not self.is_up:
             self._subscribe()
 
-    def _give_up_on_stored(self) -> None:
-        if self._replay is not None:
+    def _give_up_on(self, replay: Replay) -> None:
+        if self._replay is replay:
             self.problem = "it does not end its stored packets"
             self._release_stored()
 
@@ -342,34 +354,3 @@ def _tell_of_a_bug(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         context = {"message": f"{task.get_name()} stopped", "exception": task.exception(), "task": task}
         task.get_loop().call_exception_handler(context)
-
-
-class _Connect(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """A relay must not send us elsewhere: into a private network, say."""
-        return exc
-
-
-def _open(url: str) -> connect:
-    host = urlsplit(url).hostname or ""
-    is_local = host in {"localhost", "::1"} or host.startswith("127.")
-    return _Connect(
-        url,
-        compression=None,  # saves 300 kB a connection; packets are mostly hex and small
-        max_size=FRAME_BYTES_MAX,
-        max_queue=FRAMES_AHEAD_MAX,
-        open_timeout=OPEN_SECONDS_MAX,
-        close_timeout=CLOSE_SECONDS_MAX,
-        ping_interval=HEARTBEAT_SECONDS,
-        ping_timeout=HEARTBEAT_SECONDS,
-        user_agent_header="dicast",
-        proxy=None if is_local else True,
-    )
-
-
-def _is_too_big(closed: ConnectionClosed) -> bool:
-    return closed.sent is not None and closed.sent.code == 1009
-
-
-def _described(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -15,7 +15,6 @@ from dicast.base.errors import AdapterError, ConfigurationError
 CONNECTIONS_MAX = 1024  # a node takes one; file descriptors are commonly limited to 1,024 or more
 SUBSCRIPTIONS_MAX = 64  # of one connection; a node has two
 NOTES_PER_MINUTE = 6_000  # the library's own cap on messages; its default of 60 would drop most of a round
-FILTER_EVENTS_MAX = 5_000  # sent for one filter; the library keeps the newest 75,000 events
 PORT_TRIES = 8  # a free port may be taken between looking and binding
 
 
@@ -62,8 +61,9 @@ def _build(host: str, port: int) -> Any:  # the bindings are generated and carry
     library = cast("Any", nostr_sdk)
     limit = library.RateLimit(max_reqs=SUBSCRIPTIONS_MAX, notes_per_minute=NOTES_PER_MINUTE)
     builder = library.LocalRelayBuilder().addr(host).port(port).rate_limit(limit)
-    builder = builder.max_connections(CONNECTIONS_MAX).max_filter_limit(FILTER_EVENTS_MAX)
-    return builder.default_filter_limit(FILTER_EVENTS_MAX).build()
+    return builder.max_connections(
+        CONNECTIONS_MAX
+    ).build()  # answers hold 500 events a filter, whatever is set
 
 
 def _give_memory_back() -> None:

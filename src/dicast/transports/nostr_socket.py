@@ -1,0 +1,48 @@
+"""One WebSocket connection to a relay, with everything bounded that the other side decides."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+FRAME_BYTES_MAX = 1 << 20  # a packet is 64 KiB, but a relay may pass on larger events: those are skipped
+FRAMES_AHEAD_MAX = 8  # read ahead of us; then the relay feels back-pressure
+OPEN_SECONDS_MAX = 10.0  # name look-up, TCP, TLS and the upgrade; a relay behind Tor takes about five
+CLOSE_SECONDS_MAX = 0.5  # saying goodbye must not hold up stopping
+HEARTBEAT_SECONDS = 20.0  # a silent connection is noticed within two of these
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """A relay must not send us elsewhere: into a private network, say."""
+        return exc
+
+
+def open_socket(url: str) -> connect:
+    """Await it to connect; raises what sockets, TLS and `websockets` raise."""
+    host = urlsplit(url).hostname or ""
+    is_local = host in {"localhost", "::1"} or host.startswith("127.")
+    return _Connect(
+        url,
+        compression=None,  # saves 300 kB a connection; packets are mostly hex and small
+        max_size=FRAME_BYTES_MAX,
+        max_queue=FRAMES_AHEAD_MAX,
+        open_timeout=OPEN_SECONDS_MAX,
+        close_timeout=CLOSE_SECONDS_MAX,
+        ping_interval=HEARTBEAT_SECONDS,
+        ping_timeout=HEARTBEAT_SECONDS,
+        user_agent_header="dicast",
+        proxy=None if is_local else True,
+    )
+
+
+def is_too_big(closed: ConnectionClosed) -> bool:
+    """Whether we hung up because a frame was larger than we read."""
+    return closed.sent is not None and closed.sent.code == 1009
+
+
+def described(error: Exception) -> str:
+    """An error in one short line."""
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
