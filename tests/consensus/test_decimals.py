@@ -15,7 +15,7 @@ EXACT = Context(prec=200)
 
 
 @given(WRITTEN, WRITTEN)
-def test_order_and_equality_are_those_of_the_numbers(one: str, other: str):
+def test_theorem_4_6_order_and_equality_are_those_of_the_numbers(one: str, other: str):
     left, right = read_decimal(one), read_decimal(other)
     assert left is not None
     assert right is not None

@@ -91,7 +91,7 @@ def test_hand_made_pairs(name: str):
 
 
 @given(TEXTS, TEXTS, TEXTS)
-def test_symmetric_and_strict_gates_object_at_least_as_often(one: str, other: str, prompt: str):
+def test_theorem_5_1_symmetric_and_strict_gates_object_at_least_as_often(one: str, other: str, prompt: str):
     for name in ("numbers", "entities", "polarity"):
         left, right = gates.features(name, one, prompt), gates.features(name, other, prompt)
         objects = gates.conflict(name, left, right)
@@ -104,7 +104,7 @@ def test_symmetric_and_strict_gates_object_at_least_as_often(one: str, other: st
 
 
 @given(TEXTS, TEXTS)
-def test_equal_features_are_no_conflict(one: str, prompt: str):
+def test_theorem_5_2_equal_features_are_no_conflict(one: str, prompt: str):
     for name in WORD_GATES:
         features = gates.features(name, one, prompt)
         assert not gates.conflict(name, features, features)
@@ -219,7 +219,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("part", HOSTILE)
-def test_hostile_texts_take_linear_time(part: str):
+def test_theorem_5_3_hostile_texts_take_linear_time(part: str):
     short = part * (4000 // len(part))
     for name in ("numbers", "entities", "polarity"):
         gates.features(name, short, "")

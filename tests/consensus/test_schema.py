@@ -73,7 +73,7 @@ def test_any_json_is_a_schema_or_refused(value: dict[str, object]):
 
 
 @given(st.text(max_size=40))
-def test_no_text_raises(one: str):
+def test_theorem_4_5_no_text_raises(one: str):
     with contextlib.suppress(Rejection):
         schema.parse_schema(one)
     assert schema.conforms(schema.parse_schema("{}"), one) in {True, False}

@@ -64,7 +64,7 @@ def test_a_canonical_text_has_no_outer_white_space_and_no_runs(answer: str):
 
 
 @given(st.text(max_size=60))
-def test_white_space_around_and_canonical_equivalence_do_not_matter(answer: str):
+def test_theorem_4_2_white_space_around_and_canonical_equivalence_do_not_matter(answer: str):
     if not text.is_layout(unicode_table.nfc(answer)):
         assert text.canonical_text(f" {answer}\n") == text.canonical_text(answer)
     assert text.canonical_text(unicode_table.nfd(answer)) == text.canonical_text(answer)
@@ -85,7 +85,7 @@ def test_marks_leave_everything_else_in_order(answer: str):
 
 
 @given(st.text(max_size=60))
-def test_cleaned_output_is_in_the_domain_trimmed_and_stays(output: str):
+def test_theorem_4_1_cleaned_output_is_in_the_domain_trimmed_and_stays(output: str):
     clean = text.clean_output(output)
     assert not text.has_unassigned(clean)
     assert clean == text.clean_output(clean)
@@ -130,7 +130,7 @@ def growth(answer: str, repeats: int = 16) -> float:
 @pytest.mark.parametrize(
     "part", ["*a ", "_a* ", "`a", "**a*_b_ ", "# \n", "\n ", "\n\t ", "a\n  ", '"a', "a. ", "** "]
 )
-def test_hostile_marks_take_linear_time(part: str):
+def test_theorem_4_3_hostile_marks_take_linear_time(part: str):
     assert growth(part * 1000) < 64  # linear: 16; quadratic: 256
 
 

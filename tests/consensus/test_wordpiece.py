@@ -109,7 +109,7 @@ def test_any_text_has_pieces_and_short_is_exact(one: str):
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=127), max_size=400))
-def test_the_short_way_for_ascii_is_exact(one: str):
+def test_theorem_4_4_the_short_way_for_ascii_is_exact(one: str):
     spelled = [piece for word in wordpiece.words(one) for piece in wordpiece.piece_ids(word)]
     assert wordpiece.piece_ids(one) == spelled
     assert wordpiece.words(one) == "".join(map(wordpiece.normal_character, one)).split()

@@ -75,12 +75,14 @@ class _Reader:
         yield sign + (self._multiplied(value, bool(money)) if is_decimal else value)
         yield from (f"u:{unit}" for unit in money)
         yield from self._units()
+        self._number_end = self._at
 
     def _spelled(self) -> Iterable[str]:
         sign = self._sign()
         value, self._at = spelled_numbers.read_spelled(self._lower, self._at)
         yield sign + str(value)
         yield from self._units()
+        self._number_end = self._at
 
     def _sign(self) -> str:
         """`-` after "minus" or "negative", unless that stands between two numbers."""
@@ -135,7 +137,6 @@ class _Reader:
 
     def _units(self) -> Iterable[str]:
         """The units right after a number: `km`, `km / h`, `°C`, `%`, `per cent`."""
-        self._number_end = self._at
         at = self._at
         while self._lower[at] in _SKIPPED_BEFORE_UNIT:
             at += 1
