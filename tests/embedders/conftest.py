@@ -66,10 +66,15 @@ class Handler(BaseHTTPRequestHandler):
         """Tests print nothing."""
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is part of the tests."""
+
+
 @pytest.fixture
 def web() -> Iterator[Web]:
     web = Web()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"web": web}))
+    server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"web": web}))
     web.url = f"http://127.0.0.1:{server.server_port}/model.safetensors"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -42,7 +42,9 @@ def distance(left: bytes, right: bytes) -> int:
 @pytest.mark.parametrize("group", ["texts", "near_zero", "long"])
 def test_the_vectors_hold(minilm: MiniLmEmbedder, group: str) -> None:
     rows = VECTORS[group]
-    assert [bits.hex() for bits in minilm.embed([row["text"] for row in rows])] == [row["bits"] for row in rows]
+    assert [bits.hex() for bits in minilm.embed([row["text"] for row in rows])] == [
+        row["bits"] for row in rows
+    ]
     assert [[len(window) for window in framed_windows(row["text"])] for row in rows] == [
         row["windows"] for row in rows
     ]
@@ -55,7 +57,9 @@ def test_the_definition_holds_to_the_last_bit(weights_path: Path) -> None:
         assert vector.astype(">f8").tobytes().hex() == row["components"]
 
 
-def test_theorem_8_1_float32_and_float64_give_the_same_bits(minilm: MiniLmEmbedder, weights_path: Path) -> None:
+def test_theorem_8_1_float32_and_float64_give_the_same_bits(
+    minilm: MiniLmEmbedder, weights_path: Path
+) -> None:
     reference = MiniLmReference(weights_path)
     chosen = SENTENCES[::3]  # float64 takes its time
     slow = [pack_signs(reference.mean_vector(framed_windows(text), QUICK)) for text in chosen]
@@ -111,7 +115,9 @@ def test_signs_are_packed_first_component_highest_without_the_dead_ones() -> Non
     assert (pack_signs(vector), BITS) == (wanted.to_bytes(48, "big"), 381)
 
 
-@pytest.mark.parametrize(("name", "code"), [("model.safetensors", "weights_wrong"), ("other.bin", "weights_wrong")])
+@pytest.mark.parametrize(
+    ("name", "code"), [("model.safetensors", "weights_wrong"), ("other.bin", "weights_wrong")]
+)
 def test_other_weights_are_refused(tmp_path: Path, name: str, code: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"not weights")
