@@ -17,7 +17,7 @@ demo: setup ## ask one question of seven local nodes, one lying and one killed; 
 
 demo: export PROMPT := $(PROMPT)
 
-test: $(VENV)/.dev $(VENV)/.peer-relay ## set up and pass all tests
+test: $(VENV)/.dev $(VENV)/.peer-relay $(VENV)/.peer-engine ## set up and pass all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 setup: $(VENV)/.setup ## prepare .venv, so that .venv/bin/dicast works
@@ -40,12 +40,13 @@ lock: ## rewrite requirements/*.txt (needs uv)
 	$(COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) requirements/peer-relay.in -o requirements/peer-relay.txt
+	$(COMPILE) requirements/peer-engine.in -o requirements/peer-engine.txt
 
 vectors: $(VENV)/.dev ## write spec/vectors again
 	@$(BIN)/python tools/make_vectors.py
 
 clean: ## remove the environments
-	rm -rf $(VENV) .venv-peer-relay
+	rm -rf $(VENV) .venv-peer-relay .venv-peer-engine .demo
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Dicast needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
@@ -64,8 +65,8 @@ $(VENV)/.dev: $(VENV)/.setup requirements/dev.txt
 	@$(PIP) install $(LOCKED) -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.peer-relay: requirements/peer-relay.txt | $(VENV)/bin/python
-	@echo "Setting up the relay that the tests talk to …" >&2
-	@$(PYTHON) -m venv .venv-peer-relay
-	@.venv-peer-relay/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/peer-relay.txt
+$(VENV)/.peer-%: requirements/peer-%.txt | $(VENV)/bin/python
+	@echo "Setting up the $* that the tests talk to, which others wrote …" >&2
+	@$(PYTHON) -m venv .venv-peer-$*
+	@.venv-peer-$*/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/peer-$*.txt
 	@touch $@

@@ -102,7 +102,7 @@ def peer_relay_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
     def url(with_auth: bool) -> str:
         if not PEER_RELAY.exists():
-            pytest.skip("the foreign relay is not installed: make .venv/.peer-relay")
+            pytest.fail("the foreign relay is not installed: make .venv/.peer-relay")
         if with_auth not in started:
             started[with_auth] = start_peer_relay(tmp_path_factory.mktemp("peer-relay"), with_auth)
         return started[with_auth][1]

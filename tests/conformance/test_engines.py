@@ -117,7 +117,7 @@ def llama_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[],
         @functools.cache
         def start() -> str:
             if not PEER_PYTHON.exists():
-                pytest.skip("llama.cpp's server is not installed: make .venv/.peer-engine")
+                pytest.fail("llama.cpp's server is not installed: make .venv/.peer-engine")
             script, folder = Path(__file__).with_name("llama_server.py"), tmp_path_factory.mktemp("llama")
             pipe = subprocess.PIPE
             command = [str(PEER_PYTHON), str(script), str(folder)]

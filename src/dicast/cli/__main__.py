@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 VERSION_WORDS = ("--version", "-V")
@@ -21,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         sys.stdout.write(help_text())
         return 0 if words else 2
+    # Before numpy loads: its own threads make small matrices slower on a busy machine, and many nodes share one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from dicast.cli.application import run
 
     return run(words)
