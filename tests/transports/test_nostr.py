@@ -204,3 +204,25 @@ def test_no_relay_or_too_many_are_refused_and_the_same_twice_is_one() -> None:
 def test_publishing_what_is_no_packet_is_our_own_mistake(junk: bytes) -> None:
     with pytest.raises(LocalProtocolError):
         NostrTransport([DEAD], KEY).publish(junk)
+
+
+async def test_a_mistake_of_our_own_is_seen_and_not_swallowed(
+    make_relay, topic, make_packet, make_node, wait_until
+):
+    relay = make_relay()
+    sender = await make_node(relay.url)
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: complaints.append(context["exception"])
+    )
+
+    def stumble(wire: bytes) -> None:
+        raise AssertionError(wire)
+
+    transport = NostrTransport([relay.url], KEY)
+    await transport.start(topic, stumble)
+    await wait_until(lambda: transport.health().state == "up")
+    sender.transport.publish(wire := make_packet())
+    await wait_until(lambda: len(complaints) == 1)
+    assert complaints[0].args == (wire,)
+    await transport.stop()
