@@ -23,7 +23,7 @@ from dicast.protocol.messages import (
     WorkState,
     WorkStatus,
 )
-from dicast.protocol.outputs import PacketRefused, Penalised, RoundDecided
+from dicast.protocol.outputs import CertificateReady, PacketRefused, Penalised, RoundDecided
 
 TOPIC = topic_of("main")
 STRANGER = KeyPair.from_seed(b"stranger")
@@ -225,3 +225,31 @@ def test_eight_signed_pieces_of_junk_are_forgiven_and_then_the_key_is_banned(net
     for number, wire in enumerate(lies):
         assert host.node._context.directory.is_banned(STRANGER.node_id) == (number >= 8)
         network.give(host, PacketReceived(wire, "test"))
+
+
+def test_a_member_that_sends_everybody_another_commit_stops_nobody(network, question, crowd):
+    """The members kept two of its commits, the requester sealed a third: they fetch it and sign."""
+    asker, workers = crowd
+    culprit = workers[0]
+    network.drop = lambda host, wire: (
+        host is not asker
+        and json.loads(wire)["kind"] == Kind.COMMIT
+        and json.loads(wire)["pubkey"] == culprit.identity.node_id
+        and not network.sent(Kind.QUORUM)
+    )
+    network.ask(asker, question())
+    network.settle_until(lambda: bool(network.sent(Kind.COMMIT, culprit)))
+    genuine = network.sent(Kind.COMMIT, culprit)[0]
+    for digit in "12":
+        lie = make_packet(
+            culprit.identity.key, TOPIC, Commit(1, digit * 64), network.now, predecessor_of(genuine)
+        )
+        for witness in workers[1:]:
+            network.give(witness, PacketReceived(lie.wire, "test"))
+    for witness in workers[1:]:
+        network.give(witness, PacketReceived(genuine, "test"))
+    network.drop = lambda host, wire: json.loads(wire)["kind"] == Kind.EVIDENCE
+    network.run_for(10_000)
+    [decided] = asker.reported(RoundDecided)
+    [ready] = asker.reported(CertificateReady)
+    assert (decided.verdict.outcome, ready.signed_seats) == (Outcome.ACCEPTED, 5)

@@ -31,8 +31,8 @@ from dicast.protocol.outputs import Batch, Deadline, PacketRefused
 from dicast.protocol.roundtable import RoundTable, RoundView
 from dicast.protocol.settings import Identity, NodeSettings
 
-FORGETTABLE = frozenset({Refusal.UNKNOWN_PREDECESSOR, Refusal.FULL})
-"""Refusals that depend on the moment: the same packet may be welcome later."""
+FORGETTABLE = frozenset({Refusal.UNKNOWN_PREDECESSOR, Refusal.FULL, Refusal.NOT_MEMBER, Refusal.CONFLICT})
+"""Refusals that depend on the moment: a quorum or a close may name the same packet later."""
 
 
 class Node:
