@@ -192,6 +192,8 @@ def _replay(packets: list[Packet], reader: PacketReader) -> Round:
             _hear(round_, packet, body)
     if round_ is None or round_.quorum is None or round_.close is None:
         raise CertificateError(Fault.PACKET_MISSING, "the request, the quorum or the close is missing")
+    if round_.request.admission is Admission.DRAWN and round_.panel is None:
+        raise CertificateError(Fault.PACKET_MISSING, "the panel of a drawn round is missing")
     if round_.missing():
         raise CertificateError(Fault.PACKET_MISSING, f"event {round_.missing()[0]} is named and missing")
     return round_
