@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dicast.cli.output import note
 from dicast.client_channel import Event
-from dicast.consensus.judge import Verdict
+from dicast.consensus.verdict import Verdict
 from dicast.daemon import api
 from dicast.protocol.outputs import MemberProgress, RoundDecided, RoundOpened, RoundProgress
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from dicast.base.codec import encode
 from dicast.base.hashing import tagged
 from dicast.base.types import RequestId
 from dicast.consensus.case import Case, CaseCommit, CaseError, CaseRequest, CaseReveal, parse_case
@@ -17,6 +16,7 @@ from dicast.consensus.opening import Opened, Valid, open_case
 from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.consensus.selection import selection_seed, selection_ticket, tie_ticket
 from dicast.consensus.support import Tally, compare, tally
+from dicast.consensus.verdict import Verdict
 
 __all__ = [
     "Case",
@@ -28,29 +28,6 @@ __all__ = [
     "judge",
     "parse_case",
 ]
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What a round ends with; `digest` covers all other fields."""
-
-    v: int
-    outcome: Outcome
-    reason: Reason
-    n: int
-    need: int
-    statuses: dict[str, Status]
-    support: dict[str, int]
-    center: str | None
-    ball_size: int
-    runner_up_size: int
-    unique: bool
-    winner: str | None
-    answer: str | None
-    digest: str
-
-    def encode(self) -> bytes:
-        """The verdict as canonical JSON, without a line feed."""
-        return encode(self)
 
 
 class _Ball(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 import msgspec
 
 from dicast.base import errors
-from dicast.consensus.judge import Verdict
+from dicast.consensus.verdict import Verdict
 from dicast.protocol.outputs import Report
 
 CALL_BYTES_MAX = 256 * 1024

@@ -8,10 +8,10 @@ from dicast.base.codec import CodecError, decode_as, encode
 from dicast.base.errors import Rejection
 from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.base.types import NodeId, Now
-from dicast.consensus.judge import Verdict
 from dicast.consensus.panel import candidates_root
 from dicast.consensus.reasons import Reason, Status
 from dicast.consensus.selection import selection_salt_hash
+from dicast.consensus.verdict import Verdict
 from dicast.protocol.admission import candidate_units, candidates_of, choose_members, too_few_nodes
 from dicast.protocol.context import Context
 from dicast.protocol.envelope import packet_bytes

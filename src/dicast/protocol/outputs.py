@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dicast.base.types import NodeId, RequestId
-from dicast.consensus.judge import Verdict
+from dicast.consensus.verdict import Verdict
 from dicast.protocol.messages import Message
 
 

@@ -6,8 +6,8 @@ from dicast.base.errors import Rejection
 from dicast.base.limits import ATTEMPTS_MAX, OPEN_ROUNDS_MAX
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.consensus.frame import need
-from dicast.consensus.judge import Verdict
 from dicast.consensus.reasons import Outcome, Reason, Status
+from dicast.consensus.verdict import Verdict
 from dicast.protocol.admission import (
     check_question,
     make_panel,
