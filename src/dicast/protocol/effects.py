@@ -60,11 +60,11 @@ class Effects:
 
     def take(self) -> Batch:
         """The batch so far; the collector is empty afterwards."""
+        reports, self._reports = tuple(self._reports), []
+        if not (self._writes or self._sends or self._runs):
+            return Batch(reports=reports)
         batch = Batch(
-            writes=tuple(self._writes),
-            sends=tuple(self._sends),
-            runs=tuple(self._runs),
-            reports=tuple(self._reports),
+            writes=tuple(self._writes), sends=tuple(self._sends), runs=tuple(self._runs), reports=reports
         )
-        self._writes, self._sends, self._runs, self._reports = [], [], [], []
+        self._writes, self._sends, self._runs = [], [], []
         return batch
