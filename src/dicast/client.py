@@ -12,6 +12,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 from dicast.client_channel import Channel, EventSink, SocketChannel
 from dicast.daemon import api
 from dicast.daemon.paths import state_paths
+from dicast.protocol.messages import Admission
 from dicast.protocol.outputs import Report
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class AskKeywords(TypedDict, total=False):
     models: tuple[str, ...]
     members: tuple[str, ...]
     labels: tuple[str, ...]
+    admission: Admission
 
 
 class AsyncClient:

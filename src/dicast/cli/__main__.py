@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         sys.stdout.write(help_text())
         return 0 if words else 2
-    # Before numpy loads: its own threads make small matrices slower on a busy machine, and many nodes share one.
+    # Before numpy loads: threads of its own make small matrices slower where many nodes share a machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from dicast.cli.application import run
 

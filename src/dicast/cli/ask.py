@@ -22,6 +22,7 @@ from dicast.daemon import api
 from dicast.daemon.asking import check_options
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.files import write_file
+from dicast.protocol.messages import Admission
 
 
 @Parameter(name="*", group=FRAME)
@@ -45,6 +46,8 @@ class FrameFlags:
     "Seconds until answers must be committed."
     reveal_timeout: float | None = None
     "Seconds that revealing may take."
+    admission: Admission = Admission.LISTED
+    "Who answers: listed (you name them), drawn (by a beacon, see beacon_file), open (whoever comes)."
     attempts: int | None = None
     "Ask again after an undetermined round, up to so many rounds in all (at most 3)."
 
@@ -100,6 +103,7 @@ def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
         "sec_distance": frame.sec_distance,
         "sec_percentage": frame.sec_percentage,
         "labels": frame.label,
+        "admission": frame.admission,
         "timeout_s": frame.timeout,
         "reveal_s": frame.reveal_timeout,
         "attempts": frame.attempts,

@@ -8,6 +8,7 @@ import msgspec
 
 from dicast.base import errors
 from dicast.consensus.verdict import Verdict
+from dicast.protocol.messages import Admission
 from dicast.protocol.outputs import Report
 
 CALL_BYTES_MAX = 256 * 1024
@@ -62,6 +63,7 @@ class AskOptions(Call, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     members: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    admission: Admission = Admission.LISTED
 
 
 class Plan(AskOptions, frozen=True, tag="plan"):

@@ -25,7 +25,7 @@ from dicast.consensus.frame import (
 from dicast.daemon.api import AskOptions, PeerRecord, PlanResult
 from dicast.daemon.config_schema import AskSettings
 from dicast.protocol.inputs import Question
-from dicast.protocol.messages import Message
+from dicast.protocol.messages import Admission, Message
 
 DISHONEST_SHARES = (0.1, 0.2, 0.3)
 """Shares of dishonest nodes for which people are shown the chance of a false answer."""
@@ -73,7 +73,9 @@ def check_options(options: AskOptions, settings: AskSettings) -> tuple[Frame, in
         deadline_ms=round(timeout_s * 1000),
         reveal_ms=round(options.reveal_s * 1000) if options.reveal_s is not None else frame.reveal_ms,
     )
-    check_frame(frame, seats)
+    if seats == 1:  # one answer is compared with nothing: no embedder is asked to read it
+        frame = msgspec.structs.replace(frame, sec_distance_bits={}, gates=())
+    check_frame(frame, seats, options.admission is not Admission.DRAWN)
     check_preset(preset, frame)
     return frame, seats
 
@@ -83,7 +85,9 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
     frame, seats = check_options(options, settings)
     models = options.models if options.models is not None else settings.models
     able = [peer for peer in (known.own, *known.others) if _can_answer(peer, models, frame)]
-    own_only = seats == 1 and not options.members and known.own in able
+    own_only = (
+        seats == 1 and options.admission is Admission.LISTED and not options.members and known.own in able
+    )
     if options.members:
         _check_members(options.members, seats)
     elif len(able) < seats:
@@ -93,6 +97,7 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
         frame=frame,
         seats=seats,
         models=models,
+        admission=options.admission,
         members=(NodeId(known.own.node_id),)
         if own_only
         else tuple(NodeId(member) for member in options.members),

@@ -11,7 +11,7 @@ import msgspec
 
 from dicast.base.errors import ConfigurationError
 from dicast.daemon.logs import Log
-from dicast.protocol.inputs import BeaconSeen
+from dicast.protocol.inputs import BeaconSeen, Input
 
 POLL_S = 0.5
 """How often the file is looked at: public beacons publish every three seconds or more."""
@@ -44,7 +44,7 @@ class BeaconFile:
         self._skip_first = self._offset > 0
 
     def read_new(self) -> list[BeaconSeen]:
-        """Values appended since the last call; a file that shrank is read anew. Never raises on its content."""
+        """Values appended since the last call; a file that shrank is read anew. Its content never raises."""
         try:
             if self._path.stat().st_size < self._offset:
                 self._offset, self._skip_first = 0, False
@@ -63,7 +63,7 @@ class BeaconFile:
         self._skip_first = False
         return [seen for line in lines if (seen := self._parse(line)) is not None]
 
-    async def follow(self, submit: Callable[[BeaconSeen], None]) -> None:
+    async def follow(self, submit: Callable[[Input], None]) -> None:
         """Hand every new value to `submit`, until cancelled."""
         while True:
             for seen in self.read_new():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import AdapterError
 from dicast.daemon import plugins
+from dicast.daemon.beacon_file import BeaconFile
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.driver import Driver, Parts
 from dicast.daemon.lazy_embedder import LazyEmbedder
@@ -47,13 +49,14 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
         slots=settings.slots,
         software=SOFTWARE,
     )
+    beacons = (BeaconFile(Path(settings.beacon_file), log),) if settings.beacon_file else ()
     store = cast("Store", plugins.build(plugins.STORES, settings.store, {}, surroundings))
     try:
         node = Node(identity, offers, tables=_tables(store))
     except BaseException:
         store.close()
         raise
-    driver = Driver(node, Parts(store, transports, engines, embedders), settings.network, log)
+    driver = Driver(node, Parts(store, transports, engines, embedders, beacons), settings.network, log)
     return Composed(driver, Service(driver, settings, offers), offers)
 
 

@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     roles: tuple[Role, ...] = (Role.WORKER, Role.VALIDATOR)
     slots: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     store: str = "sqlite"
+    beacon_file: str = ""
     log: LogSettings = LogSettings()
     ask: AskSettings = AskSettings()
     engines: dict[str, PluginTable] = msgspec.field(default_factory=lambda: {"tiny": {}, "openai": {}})
@@ -56,6 +57,7 @@ EXAMPLES: dict[str, str] = {
     "roles": 'roles = ["worker", "validator"]',
     "slots": "slots = 1",
     "store": 'store = "sqlite"',
+    "beacon_file": 'beacon_file = "/var/lib/dicast/beacon.jsonl"',
     "log.level": 'level = "info"',
     "log.json": "json = true",
     "ask.preset": 'preset = "default"',

@@ -6,6 +6,7 @@ import asyncio
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -31,13 +32,22 @@ TRANSPORT_STOP_S = 3.0
 """A transport flushes for at most a second; one that hangs must not keep the node from ending."""
 
 
+class Source(Protocol):
+    """Something outside that the node is told about as it happens, such as a randomness beacon."""
+
+    async def follow(self, submit: Callable[[Input], None]) -> None:
+        """Hand every event to `submit`, until cancelled."""
+        ...
+
+
 class Parts(msgspec.Struct, frozen=True):
-    """What a driver drives: the store, the transports, the engines and the embedders by name."""
+    """What a driver drives: store, transports, engines, embedders by name, and sources it listens to."""
 
     store: Store
     transports: Sequence[Transport]
     engines: Sequence[Engine]
     embedders: Mapping[str, Embedder]
+    sources: Sequence[Source] = ()
 
 
 class DriverCounts(msgspec.Struct):
@@ -69,6 +79,7 @@ class Driver:
         self._timer_at_ms = -1
         self._stopping = False
         self._bug: BaseException | None = None
+        self._following: list[asyncio.Task[None]] = []
         self.started = asyncio.Event()
         self.ended = asyncio.Event()
 
@@ -111,6 +122,7 @@ class Driver:
         topic = topic_of(self._network)
         for transport in self.parts.transports:
             await transport.start(topic, self._receiver(transport.name))
+        self._following = [asyncio.create_task(self._follow(source)) for source in self.parts.sources]
         await self._effects.start()
         while self._own:
             self._handle(self._own.popleft())
@@ -185,6 +197,12 @@ class Driver:
             self._set_timer()
         self._wake.set()
 
+    async def _follow(self, source: Source) -> None:
+        try:
+            await source.follow(self._own_input)
+        except Exception as error:
+            self._bug_found(error)
+
     def _bug_found(self, error: BaseException) -> None:
         self._bug = error
         self.stop()
@@ -214,6 +232,8 @@ class Driver:
         self.ended.set()
         if self._timer is not None:
             self._timer.cancel()
+        for task in self._following:
+            task.cancel()
         self.reports.close()
         await self._effects.close()
         stops = (self._stop_transport(transport) for transport in self.parts.transports)
