@@ -66,7 +66,9 @@ def contradiction(network, host, kind):
 
 
 @pytest.mark.parametrize("kind", [Kind.COMMIT, Kind.QUORUM, Kind.REVEAL, Kind.CLOSE, Kind.SIGNATURE])
-def test_whoever_contradicts_itself_is_convicted_before_everybody(network, question, crowd, kind):
+def test_theorem_11_3_whoever_contradicts_itself_is_convicted_before_everybody(
+    network, question, crowd, kind
+):
     asker, workers = crowd
     culprit = asker if kind in {Kind.QUORUM, Kind.CLOSE} else workers[0]
     network.ask(asker, question())

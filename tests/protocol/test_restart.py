@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from dicast.consensus.reasons import Outcome
 from dicast.protocol.messages import Kind
 from dicast.protocol.outputs import CertificateReady, RoundDecided

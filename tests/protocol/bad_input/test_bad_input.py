@@ -129,7 +129,7 @@ def displaced(scene):
 
 
 @KINDS
-def test_a_packet_out_of_place_or_time_changes_nothing_and_costs_no_check(scene_of, kind):
+def test_theorem_9_7_a_packet_out_of_place_or_time_changes_nothing_and_costs_no_check(scene_of, kind):
     """Also one from the future: dropped and reported, never penalised."""
     scene = scene_of(kind)
     before = fingerprint(scene.node), scene.view()
@@ -143,7 +143,7 @@ def test_a_packet_out_of_place_or_time_changes_nothing_and_costs_no_check(scene_
 
 
 @KINDS
-def test_a_forged_copy_is_checked_once_and_does_not_shadow_the_real_one(scene_of, kind):
+def test_theorem_9_5_a_forged_copy_is_checked_once_and_does_not_shadow_the_real_one(scene_of, kind):
     scene = scene_of(kind)
     before = fingerprint(scene.node), scene.view()
     fields = scene.fields
@@ -167,7 +167,7 @@ def test_a_forgery_with_a_malformed_body_blames_nobody(scene_of, kind):
 
 
 @KINDS
-def test_a_replay_costs_no_second_check(scene_of, kind):
+def test_theorem_9_6_a_replay_costs_no_second_check(scene_of, kind):
     scene = scene_of(kind)
     assert_accepted(scene)
     checks, view = scene.reader.checks, scene.view()
@@ -217,7 +217,7 @@ def broken_bodies(content):
 
 
 @KINDS
-def test_a_malformed_body_costs_one_check_and_its_author_some_standing(scene_of, kind):
+def test_theorem_10_1_a_malformed_body_costs_one_check_and_its_author_some_standing(scene_of, kind):
     original = scene_of(kind)
     author = NodeId(original.fields["pubkey"])
     standing = msgspec.structs.replace(original.node._context.directory.standing(author), malformed=1)
