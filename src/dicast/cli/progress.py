@@ -43,7 +43,7 @@ class Progress:
             case RoundOpened():
                 self._committed.clear()
                 self._revealed.clear()
-                self._seats = len(event.members)
+                self._seats = event.seats
                 again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
                 note(f"round {event.request_id[:12]} is open{again}")
             case MemberProgress():

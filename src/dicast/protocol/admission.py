@@ -6,6 +6,7 @@ from dicast.base.errors import Rejection
 from dicast.base.hashing import tagged, u32
 from dicast.base.limits import MEMBERS_MAX, PROMPT_BYTES_MAX
 from dicast.base.types import NodeId, RequestId
+from dicast.consensus.constants import UNPROVEN_SHARE
 from dicast.consensus.frame import check_frame, largest_frame
 from dicast.consensus.panel import candidates_root, draw, randomness
 from dicast.consensus.schema import parse_schema
@@ -110,7 +111,17 @@ def candidate_units(context: Context, question: Question) -> dict[NodeId, int]:
     heaviest = sorted(units, key=lambda node_id: (-units[node_id], node_id))[:PANEL_CANDIDATES_MAX]
     if len(heaviest) < question.frame.quorum:
         raise too_few_nodes(question, len(heaviest))
-    return {node_id: units[node_id] for node_id in sorted(heaviest)}
+    candidates = {node_id: units[node_id] for node_id in sorted(heaviest)}
+    tickets = sum(candidates.values())
+    fresh = min(list(candidates.values()).count(0), question.seats // UNPROVEN_SHARE)
+    if tickets + fresh < question.seats:
+        raise Rejection(
+            "too_few_proven",
+            f"{question.seats} seats are drawn, but the known nodes hold {tickets + fresh} tickets: "
+            "a node earns one with every round in which this node saw it agree.",
+            "Ask listed rounds first, or draw fewer seats.",
+        )
+    return candidates
 
 
 def own_offer(context: Context, load: int) -> Announcement:

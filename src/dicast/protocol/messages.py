@@ -75,7 +75,6 @@ class Refusal(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     BODY = "body"
     RATE = "rate"
-    BANNED = "banned"
     OWN = "own"
     UNKNOWN_PREDECESSOR = "unknown_predecessor"
     NOT_MEMBER = "not_member"

@@ -80,11 +80,12 @@ class AskRefused(msgspec.Struct, frozen=True):
 
 
 class RoundOpened(msgspec.Struct, frozen=True):
-    """A request of ours is out (or was resumed)."""
+    """A request of ours is out (or was resumed); `members` are known at once only in a listed round."""
 
     ask_id: str
     request_id: RequestId
     members: dict[NodeId, int]
+    seats: int
     need: int
     quorum: int
     attempt: int

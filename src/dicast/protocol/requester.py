@@ -274,6 +274,7 @@ class Requester:
                 errand.ask_id,
                 round_.id,
                 dict(round_.seats),
+                request.seats,
                 need(request.frame.sec_percentage_bp, request.seats),
                 request.frame.quorum,
                 request.attempt,
