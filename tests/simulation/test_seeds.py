@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicast.cli.simulate import simulate_command
+from dicast.simulator.scenario import make_world
 from dicast.simulator.sweep import run_seed, sweep
 
 KEPT = [
@@ -37,6 +38,17 @@ def test_fresh_seeds_hold():
 @pytest.mark.parametrize(("nodes", "minutes"), [(1, 1), (2, 1), (3, 2), (60, 1)])
 def test_worlds_of_other_sizes_hold(nodes, minutes):
     assert [run.failure for run in sweep(range(3), nodes, minutes, processes=1) if run.failure] == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_round_is_forgotten_in_the_end(seed):
+    world = make_world(seed, 25, 1)
+    world.run()
+    world.heap.run(260_000)
+    for host in world.hosts:
+        if host.node is not None and not host.conduct.name:
+            tables = host.disk.tables()
+            assert (host.node.rounds(), tables.get("round", {}), tables.get("packet", {})) == ((), {}, {})
 
 
 def _digest(python: str, hash_seed: str) -> str:

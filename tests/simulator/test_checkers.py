@@ -10,7 +10,7 @@ from dicast.consensus.judge import judge
 from dicast.consensus.reasons import Status
 from dicast.protocol.envelope import PacketReader, make_packet
 from dicast.protocol.messages import Commit, Kind, Quorum, Reveal, Signature
-from dicast.protocol.outputs import Batch, CertificateReady, Penalised, RoundDecided
+from dicast.protocol.outputs import Batch, CertificateReady, Penalised, RoundDecided, RoundOpened
 from dicast.simulator import checkers, round_checkers
 from dicast.simulator.embedder import EMBEDDER, embed
 from dicast.simulator.engines import sentence
@@ -120,6 +120,12 @@ def test_a_question_that_never_ends_and_one_that_ends_too_late(world):
     _fails(checkers.every_ask_ends, world, "too late")
     world.ledger.told = []
     _fails(checkers.every_ask_ends, world, "never ended")
+
+
+def test_a_certified_round_that_is_opened_again(world):
+    opened = next(told for told in world.ledger.told if isinstance(told.report, RoundOpened))
+    world.ledger.told.append(opened)
+    _fails(checkers.an_end_is_an_end, world, "again")
 
 
 def test_a_healthy_question_without_an_accepted_verdict_or_without_signatures(world):

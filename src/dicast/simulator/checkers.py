@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-from dicast.base.types import EventId, NodeId
+from dicast.base.types import EventId, NodeId, RequestId
 from dicast.protocol.certificate import CertificateError, verify
 from dicast.protocol.envelope import PacketReader
 from dicast.protocol.evidence import EXCLUSIVE
@@ -16,6 +16,7 @@ from dicast.protocol.outputs import (
     Penalised,
     RoundDecided,
     RoundEnded,
+    RoundOpened,
 )
 from dicast.simulator.embedder import embed
 from dicast.simulator.faults import Faults
@@ -118,6 +119,19 @@ def every_ask_ends(ledger: Ledger, faults: Faults) -> None:
             raise Violation("every_ask_ends", limit_ms, f"n{ask.host} never ended {ask.ask_id}")
         if at_ms is not None and at_ms > limit_ms:
             raise Violation("every_ask_ends", at_ms, f"n{ask.host} ended {ask.ask_id} too late")
+
+
+def an_end_is_an_end(ledger: Ledger, faults: Faults) -> None:
+    """A round that ended, or whose certificate is out, is never opened again, over any number of restarts."""
+    over: set[tuple[int, RequestId]] = set()
+    for told in ledger.told:
+        match told.report:
+            case RoundEnded(request_id=request_id) | CertificateReady(request_id=request_id):
+                over.add((told.host, request_id))
+            case RoundOpened(request_id=request_id) if (told.host, request_id) in over:
+                raise Violation("an_end_is_an_end", told.at_ms, f"n{told.host} opens {request_id} again")
+            case _:
+                pass
 
 
 def healthy_asks_are_accepted(ledger: Ledger, faults: Faults) -> None:
@@ -226,6 +240,7 @@ CHECKERS: tuple[Checker, ...] = (
     no_early_reveal,
     no_honest_penalty,
     every_ask_ends,
+    an_end_is_an_end,
     healthy_asks_are_accepted,
     certificates_hold,
 )

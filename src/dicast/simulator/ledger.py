@@ -53,6 +53,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     ask_id: str
     question: Question
     healthy: bool = False
+    cancel_after_ms: int = 0
+    """When the asker loses interest; 0 for never."""
 
 
 class Ledger:

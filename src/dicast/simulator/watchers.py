@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dicast.protocol.inputs import Input, PacketReceived
 from dicast.protocol.messages import Refusal
+from dicast.protocol.node import Node
 from dicast.protocol.outputs import Batch, PacketRefused
+from dicast.protocol.records import Table
 from dicast.simulator.dice import Dice
 from dicast.simulator.disk import Disk
 from dicast.simulator.host import Host
@@ -14,8 +16,8 @@ from dicast.simulator.world import Watcher, World, is_refusal
 
 WALKS_MAX = 4
 """Inputs of one world around which a whole node is walked twice: dear, and worlds are many."""
-REBUILDS_MAX = 2
-"""Nodes rebuilt from their disks in one world: each makes three and walks them."""
+REBUILDS_MAX = 3
+"""Nodes rebuilt from their disks in one world: each makes four and walks three."""
 CONTAINER_ITEMS_MAX = 65_536
 """No container of a node may hold more: the largest limit that the protocol names but for seen ids."""
 STATE_ITEMS_MAX = 200_000
@@ -69,7 +71,7 @@ class RebuiltIsTheSame(Watcher):
 
     def after(self, world: World, host: Host, received: Input, batch: Batch) -> None:
         """Now and then, rebuild a node beside the running one and compare what both stand for."""
-        if not self._left or host.conduct.name or not batch.writes or self._dice.bits(5):
+        if not self._left or host.conduct.name or not batch.writes or self._dice.bits(4):
             return
         self._left -= 1
         self.compare(world, host)
@@ -84,10 +86,25 @@ class RebuiltIsTheSame(Watcher):
             starts.append((node.start(now), fingerprint(node)))
         if starts[0] != starts[1]:
             raise Violation("rebuilt_is_the_same", world.heap.now_ms, f"{host.name} starts in two ways")
+        self._check_own_rounds(world, host, tables)
         again = world.make_node(host.machine, _after(tables, starts[0][0]), world.reader)
         again.start(now)
         if fingerprint(again) != starts[0][1]:
             raise Violation("rebuilt_is_the_same", world.heap.now_ms, f"{host.name} wakes up another")
+
+    def _check_own_rounds(self, world: World, host: Host, tables: dict[str, dict[str, bytes]]) -> None:
+        """What a running node still asks for is asked for after a restart, unless its time is over."""
+        running, rebuilt = host.node, world.make_node(host.machine, tables, world.reader)
+        rebuilt.start(host.clock.now(world.heap.now_ms))
+        if not isinstance(running, Node) or not isinstance(rebuilt, Node):
+            return
+        known = {view.request_id for view in rebuilt.rounds()}
+        durable = tables.get(Table.ROUND, {})
+        lost = [
+            view for view in running.rounds() if view.request_id in durable and view.request_id not in known
+        ]
+        if lost:
+            raise Violation("rebuilt_is_the_same", world.heap.now_ms, f"{host.name} forgot {lost[0]}")
 
 
 def check_memory(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from dicast.base.types import NodeId
 from dicast.consensus.constants import EMBEDDER
 from dicast.consensus.frame import Frame, need, tolerated_faults
@@ -27,6 +29,8 @@ BEACON_ROUNDS_AHEAD = 2
 HEALTHY = 1_000
 """Number of the question after the faults."""
 PERCENTAGES_BP = (5_100, 5_700, 6_600, 7_000, 8_000)
+CANCELLED_PM = 120
+"""Questions in a thousand whose asker loses interest."""
 GATES = ("numbers", "entities", "polarity")
 
 
@@ -34,7 +38,14 @@ def draw_asks(seed: int, hosts: list[Host], faults: Faults) -> list[Ask]:
     """The questions of world `seed`."""
     dice = Dice(seed, "workload")
     asks = [_troubled(dice, hosts, faults, number) for number in range(dice.between(1, ASKS_MAX))]
-    return [*asks, _healthy(dice, hosts, faults)]
+    impatient = Dice(seed, "cancel")
+    return [*(_cancelled(impatient, asked) for asked in asks), _healthy(dice, hosts, faults)]
+
+
+def _cancelled(dice: Dice, asked: Ask) -> Ask:
+    """The same question, or one whose asker loses interest."""
+    after_ms = dice.between(1, 6_000) if dice.chance(CANCELLED_PM) else 0
+    return msgspec.structs.replace(asked, cancel_after_ms=after_ms)
 
 
 def beacon_round(at_ms: int) -> int:

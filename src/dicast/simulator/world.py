@@ -7,25 +7,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dicast.base.types import RequestId
 from dicast.protocol.envelope import PacketReader, topic_of
 from dicast.protocol.inputs import (
     Asked,
     BeaconSeen,
-    Embedded,
-    EmbeddingFailed,
-    InferenceFailed,
-    InferenceFinished,
+    Cancelled,
     Input,
     ModelsChanged,
     TimeReached,
 )
 from dicast.protocol.messages import Kind, Role
-from dicast.protocol.outputs import Batch, CancelInference, PacketRefused, StartEmbedding, StartInference
+from dicast.protocol.outputs import Batch, PacketRefused
 from dicast.simulator.clock import Heap
 from dicast.simulator.dice import Dice
-from dicast.simulator.embedder import EmbeddingMemory
-from dicast.simulator.engines import MODEL, OFFERED, answer
+from dicast.simulator.engine_room import EngineRoom
+from dicast.simulator.engines import OFFERED
 from dicast.simulator.faults import Crash, Faults, Jump, Partition, Stage, Works
 from dicast.simulator.host import Conduct, Host, NodeMaker
 from dicast.simulator.ledger import Ask, Ledger, Violation
@@ -38,8 +34,8 @@ BOOT_SPREAD_MS = 400
 """Machines start within this time of each other."""
 WAKES_PER_SECOND_MAX = 60
 """More deadlines of one node in a virtual second than this is a hot loop."""
-HANG_MS = 3_600_000
-"""An engine that hangs answers after the world is over."""
+DIES_AFTER_CANCEL_PM = 400
+"""What ended must stay so after a restart; by chance alone the two would seldom meet."""
 
 _ENCODER = msgspec.json.Encoder()
 _NOTHING = Batch()
@@ -77,10 +73,9 @@ class World:
         self.faults = faults
         self.trace = trace
         self.reader: PacketReader = RememberingReader()
-        self.embeddings = EmbeddingMemory()
         self.heap = Heap()
         self.network = Network(self.heap, Dice(seed, "network"), self._deliver)
-        self.dice = Dice(seed, "works")
+        self.dice = Dice(seed, "world")
         self.handled = 0
         self.ledger = Ledger([host.machine.node_id for host in self.hosts])
         self.topic = topic_of(self.hosts[0].machine.settings.network)
@@ -88,7 +83,7 @@ class World:
         """If set, announcements reach this host only: the directory that the others would share with it."""
         self.watchers: list[Watcher] = []
         self.make_node = make_node
-        self._works = faults.works
+        self._engine_room = EngineRoom(self)
         self._beacon: BeaconSeen | None = None
         self._plan()
 
@@ -199,7 +194,8 @@ class World:
         self.network.rates = self.faults.rates
 
     def _heal(self, subject: None, detail: None) -> None:
-        self.network.rates, self.network.sides, self._works = QUIET, None, Works()
+        self.network.rates, self.network.sides = QUIET, None
+        self._engine_room.works = Works()
         for host in self.hosts:
             host.doom = None
             host.clock.correct()
@@ -234,6 +230,16 @@ class World:
         self.give(host, Asked(ask.ask_id, ask.question))
         if not host.is_up or host.boots != boots:
             self.ledger.lost_asks.add(ask.ask_id)
+        elif ask.cancel_after_ms:
+            self.heap.schedule(self.heap.now_ms + ask.cancel_after_ms, self._cancel, host, ask)
+
+    def _cancel(self, host: Host, ask: Ask) -> None:
+        if host.is_up:
+            self._say(host, f"cancels {ask.ask_id}")
+        self.give(host, Cancelled(ask.ask_id))
+        if self.dice.chance(DIES_AFTER_CANCEL_PM):
+            crash = Crash(self.heap.now_ms, host.index, 0, Stage.AFTER, self.dice.between(1, 2_000))
+            self.heap.schedule(self.heap.now_ms + self.dice.between(1, 2_000), self._doom, host, crash)
 
     def _deliver(self, host: Host, parcel: Parcel) -> None:
         if host.node is not None:
@@ -283,7 +289,7 @@ class World:
                 self.publish(host, send.wire)
         if stage is None or stage is Stage.AFTER:
             for run in batch.runs:
-                self._start_run(host, run)
+                self._engine_room.start(host, run)
             self._tell(host, batch)
         elif stage is not Stage.BEFORE_WRITES:
             self.ledger.note_untold(self.heap.now_ms, host.index, batch.reports)
@@ -304,50 +310,6 @@ class World:
         counts = bool(batch.writes or batch.sends or batch.runs)
         host.doom = (left - counts, stage, down_ms)
         return stage if counts and left == 0 else None
-
-    def _start_run(self, host: Host, run: StartInference | CancelInference | StartEmbedding) -> None:
-        match run:
-            case StartInference():
-                host.jobs[run.request_id] = run
-                self._schedule_answer(host, run)
-            case CancelInference(request_id):
-                host.jobs.pop(request_id, None)
-            case StartEmbedding():
-                delay_ms = self.dice.between(1, self.faults.works.embedding_ms_max)
-                self.heap.schedule(self.heap.now_ms + delay_ms, self._embedded, host, (host.boots, run))
-
-    def _schedule_answer(self, host: Host, job: StartInference) -> None:
-        works, dice = self._works, self.dice
-        delay_ms = dice.between(works.inference_ms_min, works.inference_ms_max)
-        finished: Input = InferenceFailed(job.request_id, "engine_failed", "simulated")
-        if dice.chance(works.inference_hangs_pm):
-            delay_ms = HANG_MS
-        if not dice.chance(works.inference_fails_pm):
-            flavour = f"doubt {host.index}" if dice.chance(works.other_opinion_pm) else "truth"
-            text = host.conduct.answer(job, answer(job, flavour))
-            finished = InferenceFinished(
-                request_id=RequestId(job.request_id), text=text, model=MODEL, engine="simulated",
-                prompt_tokens=12, completion_tokens=len(text) // 4, total_ms=delay_ms,
-            )  # fmt: skip
-        self.heap.schedule(self.heap.now_ms + delay_ms, self._answered, host, (host.boots, job, finished))
-
-    def _answered(self, host: Host, detail: tuple[int, StartInference, Input]) -> None:
-        boots, job, finished = detail
-        if boots == host.boots and host.jobs.get(job.request_id) is job:
-            del host.jobs[job.request_id]
-            self.trace.record(b"%d i %d" % (self.heap.now_ms, host.index))
-            self.give(host, finished)
-
-    def _embedded(self, host: Host, detail: tuple[int, StartEmbedding]) -> None:
-        boots, job = detail
-        if boots != host.boots:
-            return
-        self.trace.record(b"%d e %d" % (self.heap.now_ms, host.index))
-        if self.dice.chance(self._works.embedding_fails_pm):
-            self.give(host, EmbeddingFailed(job.job_id, "simulated"))
-        else:
-            bits = tuple(self.embeddings.hex_of(text) for text in job.texts)
-            self.give(host, Embedded(job.job_id, job.embedder, bits))
 
     def _audience(self, wire: bytes) -> list[Host]:
         if self.librarian is None or self.reader.parse(wire).kind is not Kind.ANNOUNCEMENT:
