@@ -162,7 +162,7 @@ def _near(case: Case, left: str, right: str) -> bool:
 
 def _without_reveals(case: Case, most: int) -> Iterator[Case]:
     """The case with up to `most` reveals missing: a few of the many ways, the winner's friends first."""
-    for count in range(1, most + 1):
+    for count in range(1, min(most, len(case.reveals)) + 1):
         for tried, kept in enumerate(combinations(case.reveals, len(case.reveals) - count)):
             if tried >= SUBSETS_MAX // count:
                 break

@@ -51,6 +51,10 @@ def run_seed(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False) -
         check_world(world)
     except Violation as violation:
         failure = str(violation)
+    except Exception as error:
+        # The simulator's own bug: the seed must be named all the same.
+        failure = f"simulator at {world.heap.now_ms / 1000:.3f} s: {error!r}"
+    if failure:
         world.trace.line(world.heap.now_ms, f"VIOLATION {failure}")
     return Run(
         seed=seed,
