@@ -14,6 +14,7 @@ PANEL_CANDIDATES_MAX = 512
 """Candidates of one draw: 512 keys with their units fill 40 of a packet's 64 KiB."""
 
 Hex64 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Hex64OrNone = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 Version = Literal[1]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Label = Annotated[str, msgspec.Meta(max_length=256)]
@@ -96,9 +97,7 @@ class DeclineReason(StrEnum):
     ENGINE_FAILED = "engine_failed"
     ANSWER_TOO_LARGE = "answer_too_large"
     ANSWER_MALFORMED = "answer_malformed"
-    TOO_LATE = "too_late"
     BEACON_PUBLIC = "beacon_public"
-    NOT_DRAWN = "not_drawn"
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,9 +146,9 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     models: Annotated[tuple[Label, ...], msgspec.Meta(max_length=64)] = ()
     members: Annotated[tuple[Hex64, ...], msgspec.Meta(max_length=256)] = ()
     schema: Annotated[str, msgspec.Meta(max_length=32_768)] = ""
-    candidates_root: str = ""
+    candidates_root: Hex64OrNone = ""
     beacon_round: Count = 0
-    previous: str = ""
+    previous: Hex64OrNone = ""
 
 
 class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
