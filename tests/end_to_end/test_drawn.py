@@ -1,4 +1,4 @@
-"""A drawn round between real processes: the panel follows from a beacon that nobody knew when it was asked."""
+"""A drawn round between real processes: the panel follows from a beacon nobody knew when it was asked."""
 
 from __future__ import annotations
 
