@@ -255,3 +255,28 @@ def test_a_member_that_sends_everybody_another_commit_stops_nobody(network, ques
     [decided] = asker.reported(RoundDecided)
     [ready] = asker.reported(CertificateReady)
     assert (decided.verdict.outcome, ready.signed_seats) == (Outcome.ACCEPTED, 5)
+
+
+def test_two_quorums_get_one_reveal_and_one_signature_of_each_member(network, question, crowd):
+    """Half of the members hear the lie first: they reveal for it, and for the genuine one no more."""
+    asker, workers = crowd
+    deceived = workers[:2]
+    network.drop = lambda host, wire: host in deceived and json.loads(wire)["kind"] == Kind.QUORUM
+    network.ask(asker, question(quorum=3, percentage_bp=6_000, reveal_ms=1_500))
+    network.settle_until(lambda: bool(network.sent(Kind.QUORUM)))
+    lie = contradiction(network, asker, Kind.QUORUM)
+    for host in deceived:
+        network.give(host, PacketReceived(lie, "test"))
+    network.settle()
+    genuine = network.sent(Kind.QUORUM)[0]
+    for host in deceived:
+        network.give(host, PacketReceived(genuine, "test"))
+    network.run_for(5_000)
+    for host in workers:
+        assert [len(set(network.sent(kind, host))) for kind in (Kind.REVEAL, Kind.SIGNATURE)] in (
+            [1, 1],
+            [1, 0],
+            [0, 0],
+        )
+    banned = [host for host in workers if host.node._context.directory.is_banned(asker.identity.node_id)]
+    assert banned == workers
