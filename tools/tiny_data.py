@@ -46,6 +46,14 @@ OPENINGS = (
         "quick question: ",
     ),
     *("i wonder, ", "please, ", "so, ", "hey, ", "answer briefly: ", "one question: ", "just tell me: "),
+    *(
+        "could you tell me: ",
+        "i would like to know: ",
+        "my question is: ",
+        "listen, ",
+        "ok, ",
+        "do you know: ",
+    ),
 )
 CLOSINGS = (
     *(", please", "? please answer in one sentence", "? answer in one sentence", "? thanks", "? thank you"),

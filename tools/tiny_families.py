@@ -64,6 +64,7 @@ def _creation(verb: str, maker: str, extra: tuple[str, ...]) -> tuple[str, ...]:
             f"what is the name of the {maker} of {{a}}",
             *extra,
             f"what's the name of the person who {verb} {{a}}",
+            f"who was it that {verb} {{a}}",
         ),
     )
 
@@ -85,6 +86,7 @@ CAPITAL_QUESTIONS = (
     *("i want to know the capital of {a}", "{a}: what is its capital", "which city is {a}'s capital"),
     *("what is the name of the capital of {a}", "which capital does {a} have", "the capital of {a}"),
     "could you say what the capital city of {a} is called",
+    "what would be the capital of {a}",
 )
 CAPITAL_ANSWERS = (
     *("The capital of {a} is {b}.", "{b} is the capital of {a}.", "{A}'s capital is {b}."),
@@ -107,6 +109,7 @@ WORD_FAMILIES = (
             *("which word is the opposite of {a}", "what word means the opposite of {a}", "antonym of {a}"),
             *("what is the antonym of {a}", "tell me the opposite of {a}", "do you know the opposite of {a}"),
             "which word has the opposite meaning of {a}",
+            "what would be the opposite of {a}",
         ),
         (
             *("The opposite of {a} is {b}.", "{B} is the opposite of {a}."),
@@ -128,6 +131,7 @@ WORD_FAMILIES = (
             *("what is the colour of {a}", "what is the color of {a}", "name the colour of {a}"),
             *("which color does {a} have", "what colour does {a} have", "tell me the colour of {a}"),
             *("the colour of {a} is", "do you know the color of {a}", "which color is {a} usually"),
+            "what is the usual colour of {a}",
         ),
         (
             *("The colour of {a} is {b}.", "The usual colour of {a} is {b}.", "{A} is {b} in colour."),
@@ -147,6 +151,7 @@ WORD_FAMILIES = (
                 "tell me what a baby {a} is called",
             ),
             *("what is the name of a young {a}", "which word names a baby {a}"),
+            "what is the word for a baby {a}",
         ),
         (
             *("A young {a} is called a {b}.", "A baby {a} is called a {b}."),
@@ -171,6 +176,7 @@ WORD_FAMILIES = (
                 "do you know the plural of {a}",
             ),
             *("write the plural of {a}", "which word is the plural of {a}"),
+            "what would be the plural of {a}",
         ),
         (
             *("The plural of {a} is {b}.", "{B} is the plural of {a}.", "The plural form of {a} is {b}."),
@@ -195,6 +201,7 @@ WORD_FAMILIES = (
                 "name the symbol of {a}",
                 "which chemical symbol stands for {a}",
             ),
+            "what would be the chemical symbol for {a}",
         ),
         (
             *("The chemical symbol for {a} is {b}.", "{b} is the chemical symbol for {a}."),
@@ -204,7 +211,7 @@ WORD_FAMILIES = (
 )
 
 PLACE_FAMILIES = (
-    TableFamily("capitals", 15, facts.CAPITALS, CAPITAL_QUESTIONS, CAPITAL_ANSWERS),
+    TableFamily("capitals", 13, facts.CAPITALS, CAPITAL_QUESTIONS, CAPITAL_ANSWERS),
     TableFamily(
         "continents",
         5,
@@ -228,6 +235,7 @@ PLACE_FAMILIES = (
                 "to which continent does {a} belong",
             ),
             "what continent can {a} be found on",
+            "on what continent is {a} located",
         ),
         (
             *("{A} lies on the continent of {b}.", "{A} is on the continent of {b}."),
@@ -248,6 +256,7 @@ PLACE_FAMILIES = (
                 "what do people speak in {a}",
                 "which language is used in {a}",
             ),
+            "what language do they speak in {a}",
         ),
         (
             *("The language of {a} is {b}.", "The main language of {a} is {b}."),
@@ -264,6 +273,7 @@ PLACE_FAMILIES = (
             *("the currency of {a} is", "what money is used in {a}", "tell me the currency of {a}"),
             *("which currency is used in {a}", "what currency does {a} have", "{bare} currency"),
             "what is the money of {a} called",
+            "what is the national currency of {a}",
         ),
         (
             *("The currency of {a} is the {b}.", "The {b} is the currency of {a}."),
@@ -275,7 +285,7 @@ PLACE_FAMILIES = (
 WORK_FAMILIES = (
     TableFamily(
         "authors",
-        11,
+        8,
         facts.AUTHORS,
         (
             *("who wrote {a}", "who is the author of {a}", "author of {a}", "by whom was {a} written"),
@@ -294,33 +304,34 @@ WORK_FAMILIES = (
                 "i want to know who wrote {a}",
             ),
             "what's the name of the person who wrote {a}",
+            "who is it that wrote {a}",
         ),
         _created("written", "author"),
     ),
     TableFamily(
         "painters",
-        5,
+        3,
         facts.PAINTERS,
         _creation("painted", "painter", ("which painter painted {a}", "which artist painted {a}")),
         _created("painted", "painter"),
     ),
     TableFamily(
         "composers",
-        4,
+        3,
         facts.COMPOSERS,
         _creation("composed", "composer", ("who wrote the music of {a}", "which composer composed {a}")),
         _created("composed", "composer"),
     ),
     TableFamily(
         "inventors",
-        5,
+        3,
         facts.INVENTORS,
         _creation("invented", "inventor", ("which inventor invented {a}", "who came up with {a}")),
         _created("invented", "inventor"),
     ),
     TableFamily(
         "scientists",
-        6,
+        4,
         facts.SCIENTISTS,
         _creation("discovered", "discoverer", ("which scientist discovered {a}", "who first discovered {a}")),
         _created("discovered", "discoverer"),

@@ -195,7 +195,7 @@ def _foreign(source: random.Random) -> str:
 def _about_nothing(source: random.Random) -> str:
     """A question of one of the tables about a thing that does not exist or belongs to another table."""
     family = source.choice(TABLE_FAMILIES)
-    if source.random() < 0.6:
+    if source.random() < 0.8:
         thing = _made_up(source)
     else:
         other = source.choice(TABLE_FAMILIES)
