@@ -1,7 +1,7 @@
 """What a node weighs and how soon the command answers: memory of real processes, time of whole commands.
 
 Run `python benchmarks/footprint.py`. Separate processes: a relay, three nodes that answer and vote (the
-heaviest is shown), and a follower that asks, loads no embedder and so needs its members' signatures. Memory is
+heaviest is shown), and a follower that asks, loads no embedder and so needs signatures. Memory is
 the resident set after a round, in MB (10^6 bytes). "× python" is beside a Python process that does nothing.
 """
 
