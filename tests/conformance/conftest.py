@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -136,3 +137,36 @@ async def serve_embedded(with_auth: bool) -> AsyncIterator[str]:
 def embedded_relay() -> Callable[[bool], AbstractAsyncContextManager[str]]:
     """Runs our own relay inside the test, with or without NIP-42; gives its address."""
     return serve_embedded
+
+
+ZENOH_ROUTER = """
+import sys, zenoh
+config = zenoh.Config()
+config.insert_json5("mode", '"router"')
+config.insert_json5("listen/endpoints", f'["{sys.argv[1]}"]')
+config.insert_json5("scouting/multicast/enabled", "false")
+session = zenoh.open(config)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def zenoh_process() -> Iterator[Callable[[], str]]:
+    """The endpoint of a Zenoh router in a process of its own, started when first asked for."""
+    started: list[tuple[subprocess.Popen[str], str]] = []
+
+    def endpoint() -> str:
+        if not started:
+            chosen = f"tcp/127.0.0.1:{free_port()}"
+            command = [sys.executable, "-c", ZENOH_ROUTER, chosen]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            started.append((process, chosen))
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        return started[0][1]
+
+    yield endpoint
+    for process, _ in started:
+        process.kill()
+        process.communicate()

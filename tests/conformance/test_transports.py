@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -19,6 +21,8 @@ from dicast.ports import Transport
 from dicast.protocol.messages import Kind
 from dicast.transports.memory import MemoryHub
 from dicast.transports.nostr import NostrTransport
+from dicast.transports.websocket import MeshSettings, WebSocketTransport
+from dicast.transports.zenoh import ZenohSettings, ZenohTransport
 
 pytestmark = pytest.mark.anyio
 WAIT_SECONDS_MAX = 20
@@ -59,28 +63,85 @@ def topic() -> str:
     return secrets.token_hex(32)
 
 
-@pytest.fixture(params=["memory", "nostr-embedded", "nostr-embedded-auth", "nostr-peer", "nostr-peer-auth"])
+KINDS = ["memory", "nostr-embedded", "nostr-embedded-auth", "nostr-peer", "nostr-peer-auth"]
+KINDS += ["websocket-hub", "websocket-mesh", "zenoh-multicast", "zenoh-connect", "zenoh-process"]
+
+
+@pytest.fixture(params=KINDS)
 async def make_transport(
     request: pytest.FixtureRequest,
     embedded_relay: Callable[[bool], AbstractAsyncContextManager[str]],
     peer_relay_url: Callable[[bool], str],
+    zenoh_process: Callable[[], str],
 ) -> AsyncIterator[MakeTransport]:
-    hub, made, relays = MemoryHub(), list[Transport](), list[str]()
+    made = list[Transport]()
 
-    def make() -> Transport:
-        key = KeyPair.from_seed(bytes([len(made)]) * 32)
-        made.append(NostrTransport(relays, key) if relays else hub.transport())
-        return made[-1]
+    def collected(make: MakeTransport) -> MakeTransport:
+        def made_and_kept() -> Transport:
+            made.append(make())
+            return made[-1]
+
+        return made_and_kept
 
     async with AsyncExitStack() as stack:
         with_auth = request.param.endswith("auth")
         if request.param.startswith("nostr-embedded"):
-            relays.append(await stack.enter_async_context(embedded_relay(with_auth)))
-        elif request.param != "memory":
-            relays.append(peer_relay_url(with_auth))
-        yield make
+            yield collected(nostr_nodes(await stack.enter_async_context(embedded_relay(with_auth))))
+        elif request.param.startswith("nostr"):
+            yield collected(nostr_nodes(peer_relay_url(with_auth)))
+        elif request.param == "websocket-hub":
+            made.append(await websocket_hub())
+            yield collected(websocket_nodes(made[:1]))
+        elif request.param == "websocket-mesh":
+            yield collected(websocket_nodes(made, is_hub=True))
+        elif request.param == "zenoh-multicast":
+            yield collected(lambda: ZenohTransport(ZenohSettings(interface="lo")))
+        elif request.param == "zenoh-connect":
+            made.append(await known_zenoh_node(endpoint := free_endpoint()))
+            yield collected(lambda: ZenohTransport(ZenohSettings(connect=(endpoint,))))
+        elif request.param == "zenoh-process":
+            endpoint = zenoh_process()
+            yield collected(lambda: ZenohTransport(ZenohSettings(connect=(endpoint,))))
+        else:
+            yield collected(MemoryHub().transport)
         for transport in made:
             await transport.stop()
+
+
+def nostr_nodes(url: str) -> MakeTransport:
+    numbers = itertools.count()
+    return lambda: NostrTransport([url], KeyPair.from_seed(bytes([next(numbers)]) * 32))
+
+
+async def websocket_hub() -> Transport:
+    hub = WebSocketTransport(MeshSettings(listen=("127.0.0.1", 0), is_hub=True))
+    await hub.start("f" * 64, Inbox().take)
+    await until(lambda: hub.health().state == "up")
+    return hub
+
+
+def websocket_nodes(others: list[Transport], is_hub: bool = False) -> MakeTransport:
+    """Nodes that dial every other node that listens by then."""
+
+    def make() -> Transport:
+        peers = [one.address for one in others if isinstance(one, WebSocketTransport) and one.address]
+        return WebSocketTransport(MeshSettings(("127.0.0.1", 0), "", tuple(peers), is_hub))
+
+    return make
+
+
+def free_endpoint() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp/127.0.0.1:{probe.getsockname()[1]}"
+
+
+async def known_zenoh_node(endpoint: str) -> Transport:
+    """The one that others know; what it is interested in does not matter."""
+    node = ZenohTransport(ZenohSettings(listen=(endpoint,)))
+    await node.start("f" * 64, Inbox().take)
+    await until(lambda: node.health().state == "up")
+    return node
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -164,7 +164,7 @@ async def test_a_flood_is_dropped_and_counted(network, monkeypatch) -> None:
     monkeypatch.setattr("dicast.daemon.driver.PACKETS_WAITING_MAX", 10)
     node = await network.add("node")
     for _ in range(50):
-        node.driver._receiver("memory")(b"junk")
+        node.driver._receive(b"junk", "memory")
     assert node.driver.counts.packets_dropped == 40
     await asyncio.sleep(0)
     status = node.service.status()

@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Look": (
         Command("status", "look:status", "What the node running here does."),
         Command("peers", "look:peers", "The nodes it knows."),
+        Command("transports", "look:transports", "The networks it is on, and how well each does."),
         Command("rounds", "look:rounds", "The rounds it takes part in, and its certificates."),
         Command("doctor", "doctor:doctor", "What works on this machine, what does not, and how to mend it."),
     ),

@@ -35,6 +35,12 @@ def peers(*, common: Common = DEFAULTS) -> None:
     print_result(known, table(("node", "roles", "models", "load", "software"), rows), common.json)
 
 
+def transports(*, common: Common = DEFAULTS) -> None:
+    """The networks that the node running here is on. Exit 4 when none runs."""
+    found = asyncio.run(_client(common).status()).transports
+    print_result(found, _transports_text(found), common.json)
+
+
 def rounds(request: str = "", /, *, certificate: Path | None = None, common: Common = DEFAULTS) -> None:
     """The rounds of the node running here; with a round's id, its certificate.
 
@@ -78,6 +84,25 @@ def _status_text(value: api.StatusResult) -> str:
     for transport in value.transports:
         lines.append(f"{transport.name:<10} {transport.state}: {transport.detail}")
     return "\n".join(lines)
+
+
+def _transports_text(found: tuple[api.TransportStatus, ...]) -> str:
+    """`first` is the share of packets that came by this transport before any other."""
+    every = sum(one.first for one in found) or 1
+    rows = [
+        (
+            one.name,
+            one.state,
+            str(len(one.peers)),
+            str(one.sent),
+            str(one.received),
+            str(one.dropped + one.oversized),
+            f"{100 * one.first // every} %",
+            one.detail,
+        )
+        for one in found
+    ]
+    return table(("transport", "state", "peers", "sent", "received", "dropped", "first", ""), rows)
 
 
 def _rounds_text(found: tuple[api.RoundRecord, ...]) -> str:

@@ -113,6 +113,9 @@ class TransportStatus(msgspec.Struct, frozen=True):
     sent: int
     received: int
     dropped: int
+    first: int = 0
+    copies: int = 0
+    oversized: int = 0
 
 
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from dicast.base.types import Now
 from dicast.daemon.clock import RealClock
 from dicast.daemon.effects import Effects
 from dicast.daemon.logs import Log
+from dicast.daemon.multiplexer import Multiplexer
 from dicast.daemon.subscriptions import Reports
 from dicast.ports import Embedder, Engine, Store, Transport
 from dicast.protocol.envelope import topic_of
@@ -28,8 +29,6 @@ PACKET_BYTES_WAITING_MAX = 32 * 1024 * 1024
 """What the waiting packets may weigh together: a flood of large packets is dropped before it fills memory."""
 INPUTS_A_TURN = 16
 """Inputs handled before sockets get their turn: 16 checked packets take about a millisecond."""
-TRANSPORT_STOP_S = 3.0
-"""A transport flushes for at most a second; one that hangs must not keep the node from ending."""
 
 
 class Source(Protocol):
@@ -68,6 +67,7 @@ class Driver:
         self.reports = Reports()
         self.counts = DriverCounts()
         self.clock = RealClock()
+        self.transports = Multiplexer(parts.transports, self._receive, log)
         self._network = network
         self._log = log
         self._effects = Effects(parts.engines, parts.embedders, self._own_input, self._bug_found, log)
@@ -119,9 +119,7 @@ class Driver:
             await self._close()
 
     async def _start_adapters(self) -> None:
-        topic = topic_of(self._network)
-        for transport in self.parts.transports:
-            await transport.start(topic, self._receiver(transport.name))
+        await self.transports.start(topic_of(self._network))
         self._following = [asyncio.create_task(self._follow(source)) for source in self.parts.sources]
         await self._effects.start()
         while self._own:
@@ -159,8 +157,7 @@ class Driver:
             self.parts.store.apply(batch.writes)
         for send in batch.sends:
             self.counts.packets_sent += 1
-            for transport in self.parts.transports:
-                transport.publish(send.wire)
+            self.transports.publish(send.wire)
         for run in batch.runs:
             self._effects.perform(run)
         assert not batch.submits, "version 1 has no rails"
@@ -211,21 +208,18 @@ class Driver:
         self._own.append(entry)
         self._wake.set()
 
-    def _receiver(self, carrier: str) -> Callable[[bytes], None]:
-        def receive(wire: bytes) -> None:
-            self.counts.packets_received += 1
-            is_full = (
-                len(self._packets) >= PACKETS_WAITING_MAX
-                or self._packet_bytes + len(wire) > PACKET_BYTES_WAITING_MAX
-            )
-            if is_full or self._stopping:
-                self.counts.packets_dropped += 1
-                return
-            self._packets.append(PacketReceived(wire, carrier))
-            self._packet_bytes += len(wire)
-            self._wake.set()
-
-        return receive
+    def _receive(self, wire: bytes, carrier: str) -> None:
+        self.counts.packets_received += 1
+        is_full = (
+            len(self._packets) >= PACKETS_WAITING_MAX
+            or self._packet_bytes + len(wire) > PACKET_BYTES_WAITING_MAX
+        )
+        if is_full or self._stopping:
+            self.counts.packets_dropped += 1
+            return
+        self._packets.append(PacketReceived(wire, carrier))
+        self._packet_bytes += len(wire)
+        self._wake.set()
 
     async def _close(self) -> None:
         self._stopping = True
@@ -236,13 +230,5 @@ class Driver:
             task.cancel()
         self.reports.close()
         await self._effects.close()
-        stops = (self._stop_transport(transport) for transport in self.parts.transports)
-        await asyncio.gather(*stops)
+        await self.transports.stop()
         self.parts.store.close()
-
-    async def _stop_transport(self, transport: Transport) -> None:
-        try:
-            async with asyncio.timeout(TRANSPORT_STOP_S):
-                await transport.stop()
-        except Exception as error:
-            self._log.warning("transport_stop_failed", transport=transport.name, error=repr(error))

@@ -17,6 +17,7 @@ from dicast.daemon.config_schema import Settings
 from dicast.daemon.discovery import Discovery
 from dicast.daemon.driver import Driver
 from dicast.daemon.memory import resident_mb
+from dicast.daemon.multiplexer import Lane
 from dicast.daemon.one_ask import OneAsk
 from dicast.protocol.outputs import PacketRefused, PeerSeen, Report
 from dicast.protocol.records import Table
@@ -210,24 +211,26 @@ class Service:
         return api.Done()
 
     def _transports(self) -> list[api.TransportStatus]:
-        found: list[api.TransportStatus] = []
-        for transport in self._driver.parts.transports:
-            health = transport.health()
-            found.append(
-                api.TransportStatus(
-                    name=transport.name,
-                    state=health.state,
-                    detail=health.detail,
-                    peers=tuple(transport.peers()),
-                    sent=health.sent,
-                    received=health.received,
-                    dropped=health.dropped,
-                )
-            )
-        return found
+        return [_transport_status(lane) for lane in self._driver.transports.lanes]
 
     def _count(self, report: Report) -> None:
         if isinstance(report, PeerSeen):
             self._discovery.peer_seen()
         if isinstance(report, PacketRefused):
             self._refused[report.reason] = self._refused.get(report.reason, 0) + 1
+
+
+def _transport_status(lane: Lane) -> api.TransportStatus:
+    health = lane.transport.health()
+    return api.TransportStatus(
+        name=lane.transport.name,
+        state="down" if lane.problem else health.state,
+        detail=lane.problem or health.detail,
+        peers=tuple(lane.transport.peers()),
+        sent=health.sent,
+        received=health.received,
+        dropped=health.dropped,
+        first=lane.counts.first,
+        copies=lane.counts.copies,
+        oversized=lane.counts.oversized,
+    )

@@ -1,0 +1,127 @@
+"""One WebSocket link of the mesh: a queue out, a paced reader in, whatever the other side does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from websockets.asyncio.connection import Connection
+from websockets.exceptions import ConnectionClosed
+
+from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.transports.background import described, end_tasks
+from dicast.transports.packet_queue import PacketQueue
+
+HOPS_MAX = 8  # a mesh in which everybody knows three others reaches thousands in fewer
+FRAME_BYTES_MAX = 1 + PACKET_BYTES_MAX  # how many hops are left, then the packet
+FRAMES_AHEAD_MAX = 8  # read ahead of us; then the other side feels back-pressure
+LINK_PACKETS_MAX = 512  # waiting on one link; what is older is stale
+LINK_BYTES_MAX = 1 << 20  # a thousand stalled links of a hub hold copies of the same packets
+HEARTBEAT_SECONDS = 10.0  # a dead link is noticed within two of these
+OPEN_SECONDS_MAX = 10.0  # name look-up, TCP, TLS and the upgrade
+CLOSE_SECONDS_MAX = 0.5  # saying goodbye must not hold up stopping
+GARBAGE_FRAMES_MAX = 64  # of one link; then it is closed
+ANNOUNCEMENTS_MAX = 1024  # kept for newcomers of one link: as many peers as a node keeps
+ANNOUNCEMENT_BYTES_MAX = 256 * 1024  # of one link; an announcement has about 1 kB
+PACKETS_A_SECOND = 5_000  # of one link, more than a busy network sends and a fifth of what a node can check
+BYTES_A_SECOND = 16 << 20  # of one link; whoever sends more waits
+
+LOGGER = logging.getLogger("dicast.websocket")  # the library logs a traceback for each port scan
+LOGGER.addHandler(logging.NullHandler())
+LOGGER.propagate = False
+
+OnFrame = Callable[["Link", bytes], bool]
+
+
+class Pace:
+    """A bucket that holds a second's worth of packets and of bytes; what is over waits."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._filled_at = clock()
+        self._spent = 0.0
+
+    def pause_seconds(self, frame_bytes: int) -> float:
+        """How long to read nothing after a frame."""
+        now = self._clock()
+        self._spent = max(0.0, self._spent - (now - self._filled_at))
+        self._filled_at = now
+        self._spent += max(1 / PACKETS_A_SECOND, frame_bytes / BYTES_A_SECOND)
+        return max(0.0, self._spent - 1.0)
+
+
+class Link:
+    """The other side of a connection, or of a connection to be; `on_frame` says False to garbage."""
+
+    def __init__(self, address: str, topic: str, on_frame: OnFrame) -> None:
+        self.address = address
+        self.topic = topic
+        self.queue = PacketQueue(LINK_PACKETS_MAX, LINK_BYTES_MAX)
+        self.is_up = False
+        self.problem = ""
+        self.sent = 0
+        self.garbage = 0
+        self._on_frame = on_frame
+        self._announcements: dict[str, bytes] = {}
+        self._announcement_bytes = 0
+
+    async def run(self, connection: Connection) -> None:
+        """Carry frames both ways until the connection ends."""
+        self.is_up = True
+        writing = asyncio.create_task(self._write(connection))
+        try:
+            self.problem = await self._read(connection)
+        finally:
+            self.is_up = False
+            self._announcements.clear()
+            self._announcement_bytes = 0
+            try:
+                await end_tasks(writing)
+                await connection.close()
+            finally:
+                connection.transport.abort()  # closing waits for the other side, and may be cancelled
+
+    def remember(self, author: str, frame: bytes) -> None:
+        """Keep an announcement that came over this link; a forged one shadows none of another link."""
+        old = self._announcements.pop(author, b"")
+        self._announcement_bytes += len(frame) - len(old)
+        self._announcements[author] = frame
+        while (
+            len(self._announcements) > ANNOUNCEMENTS_MAX or self._announcement_bytes > ANNOUNCEMENT_BYTES_MAX
+        ):
+            oldest = next(iter(self._announcements))
+            self._announcement_bytes -= len(self._announcements.pop(oldest))
+
+    def remembered(self) -> Iterable[bytes]:
+        """The latest announcement of each author heard on this link."""
+        return self._announcements.values()
+
+    async def _write(self, connection: Connection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                frames = await self.queue.take()
+                try:
+                    await connection.send(frames[0])
+                except BaseException:
+                    self.queue.put_back(frames)
+                    raise
+                self.sent += 1
+                self.queue.done()
+
+    async def _read(self, connection: Connection) -> str:
+        pace, garbage = Pace(), 0
+        while garbage < GARBAGE_FRAMES_MAX:
+            try:
+                frame = await connection.recv(decode=False)
+            except ConnectionClosed as closed:
+                return described(closed)
+            if not self._on_frame(self, frame):
+                garbage += 1
+                self.garbage += 1
+            pause = pace.pause_seconds(len(frame))
+            if pause:
+                await asyncio.sleep(pause)
+        return "it sent too much that no node sends"

@@ -1,0 +1,139 @@
+"""Brokers by other people on free loopback ports, with a password, TLS and WebSockets; stopped by pid."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+START_SECONDS_MAX = 20
+USER, PASSWORD = "node", "a password"
+CONFIGURATION = """
+persistence false
+allow_anonymous false
+password_file {folder}/users
+listener {tcp} 127.0.0.1
+{more}
+listener {web} 127.0.0.1
+protocol websockets
+{more}
+listener {tls} 127.0.0.1
+certfile {folder}/certificate.pem
+keyfile {folder}/key.pem
+{more}
+"""
+
+
+class Ports(NamedTuple):
+    """Where one broker listens."""
+
+    tcp: int
+    web: int
+    tls: int
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """A broker on three ports that stay the same when it is killed and started again."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self.folder = folder
+        self.ports = Ports(free_port(), free_port(), free_port())
+        self.password_file = folder / "password"
+        self.ca_file = folder / "certificate.pem"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.password_file.write_text(PASSWORD + "\n")
+        text = CONFIGURATION.format(folder=folder, more=more, **self.ports._asdict())
+        (folder / "mosquitto.conf").write_text(text)
+        make_users(folder)
+        make_certificate(folder)
+
+    def url(self, kind: str) -> str:
+        port = {"tcp": self.ports.tcp, "websocket": self.ports.web, "tls": self.ports.tls}[kind]
+        return f"{ {'tcp': 'mqtt', 'websocket': 'ws', 'tls': 'mqtts'}[kind] }://127.0.0.1:{port}"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [program("mosquitto"), "-c", str(self.folder / "mosquitto.conf")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for port in self.ports:
+            wait_for_port(port)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+def program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.fail(f"{name} is not installed: make interop")
+    return found
+
+
+def make_users(folder: Path) -> None:
+    users = folder / "users"
+    users.write_text(f"{USER}:{PASSWORD}\n")
+    users.chmod(0o600)
+    subprocess.run([program("mosquitto_passwd"), "-U", str(users)], check=True)
+    users.chmod(0o644)  # started as root, the broker becomes another user
+
+
+def make_certificate(folder: Path) -> None:
+    command = [program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    for path in (folder, folder / "key.pem", *folder.parents):
+        if path.owner() == Path.home().owner() and path.is_relative_to(folder.parents[2]):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def wait_for_port(port: int) -> None:
+    end = time.monotonic() + START_SECONDS_MAX
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < end, "the broker does not listen"
+
+
+@pytest.fixture
+def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Mosquitto]]:
+    """Started brokers; `more` goes into the configuration."""
+    made: list[Mosquitto] = []
+
+    def make(more: str = "") -> Mosquitto:
+        made.append(Mosquitto(tmp_path_factory.mktemp("broker"), more))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.kill()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """One broker for all tests that leave it in peace."""
+    made = Mosquitto(tmp_path_factory.mktemp("broker"))
+    made.start()
+    yield made
+    made.kill()
