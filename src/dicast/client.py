@@ -12,7 +12,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 from dicast.client_channel import Channel, EventSink, SocketChannel
 from dicast.daemon import api
 from dicast.daemon.paths import state_paths
-from dicast.protocol.messages import Admission
+from dicast.protocol.messages import Admission, Message
 from dicast.protocol.outputs import Report
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ class AskKeywords(TypedDict, total=False):
     """What `ask` takes beside the prompt; what is left out is as the node's configuration says."""
 
     system: str
+    history: tuple[Message, ...]
     preset: str
     quorum: int
     seats: int
@@ -36,6 +37,9 @@ class AskKeywords(TypedDict, total=False):
     models: tuple[str, ...]
     members: tuple[str, ...]
     labels: tuple[str, ...]
+    exact: tuple[str, ...]
+    fuzzy: tuple[str, ...]
+    schema: str
     admission: Admission
 
 

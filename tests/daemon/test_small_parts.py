@@ -145,10 +145,24 @@ def test_discovery_settles_when_it_should() -> None:
     assert discovery.is_settled()
     discovery.peer_seen()
     assert not discovery.is_settled()
-    transport.state = "up"
     now[0] += QUIET_S + 0.01
     assert discovery.is_settled()
     assert Discovery([]).is_settled()
+
+
+def test_discovery_waits_for_what_a_relay_that_just_came_up_has_stored() -> None:
+    now = [0.0]
+    transport = ToldTransport()
+    discovery = Discovery([transport], lambda: now[0])
+    transport.state = "up"
+    now[0] = 1.0
+    assert not discovery.is_settled()
+    now[0] += QUIET_S / 2
+    discovery.peer_seen()
+    now[0] += QUIET_S / 2 + 0.01
+    assert not discovery.is_settled()
+    now[0] += QUIET_S / 2
+    assert discovery.is_settled()
 
 
 def test_a_dead_relay_is_the_reason_given() -> None:

@@ -53,6 +53,8 @@ def demo(*, prompt: str = "", certificate: Path = DEFAULT_FILE, common: Common =
     view: View = LiveView() if is_terminal else LineView(sys.stderr if common.json else sys.stdout)
     try:
         answer = asyncio.run(_Demo(question, view).run())
+    except asyncio.CancelledError:  # SIGTERM or SIGHUP
+        raise KeyboardInterrupt from None
     finally:
         view.close()
     certificate.parent.mkdir(parents=True, exist_ok=True)

@@ -177,9 +177,11 @@ class LineView:
         """See `View`."""
         node = self._board.hear(event)
         if node is not None and isinstance(event, MemberProgress) and event.step != "signed":
-            self._say(
-                f"{node.name} {self._board.steps[node.node_id] if event.step == 'accepted' else event.step}"
-            )
+            self._say(f"{node.name} {MEMBER_WORDS.get(event.step, event.step)}")
+            if node.killed and event.step == "committed":
+                self._say(
+                    f"{node.name} was killed at once (process {node.process.pid}): it will never reveal"
+                )
         if isinstance(event, RoundOpened):
             self._say(f"round {event.request_id[:16]} is open")
         if isinstance(event, RoundProgress):
@@ -191,7 +193,7 @@ class LineView:
         for node in self._board.nodes:
             text = self._board.texts.get(node.node_id, "")
             said = f": {printable(text)}" if text else ""
-            self._say(f"{name_of(node)} — {self._board.steps.get(node.node_id, 'silent')}{said}")
+            self._say(f"{name_of(node)} | {self._board.steps.get(node.node_id, 'silent')}{said}")
         self._say("")
         for line in outcome_lines(self._board, answer):
             self._say(line)

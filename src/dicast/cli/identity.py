@@ -51,6 +51,7 @@ def show(*, common: Common = DEFAULTS) -> None:
 @app.command(name="import")
 def import_(
     source: OrStandardInput,
+    /,
     *,
     key_password_file: Path | None = None,
     force: Flag = False,

@@ -8,7 +8,7 @@ import msgspec
 
 from dicast.base import errors
 from dicast.consensus.verdict import Verdict
-from dicast.protocol.messages import Admission
+from dicast.protocol.messages import Admission, Message
 from dicast.protocol.outputs import Report
 
 CALL_BYTES_MAX = 256 * 1024
@@ -50,6 +50,7 @@ class AskOptions(Call, frozen=True, kw_only=True):
 
     prompt: str
     system: str = ""
+    history: tuple[Message, ...] = ()
     preset: str | None = None
     quorum: int | None = None
     seats: int | None = None
@@ -63,6 +64,9 @@ class AskOptions(Call, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     members: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    fuzzy: tuple[str, ...] = ()
+    schema: str = ""
     admission: Admission = Admission.LISTED
 
 

@@ -13,7 +13,8 @@ from dicast.ports import Engine, Generation
 from dicast.protocol.messages import OfferedModel
 from dicast.protocol.outputs import StartInference
 
-FALSE_NAMES = ("Lyon", "Marlowe", "Oslo", "Salieri", "Lima", "Hooke", "Porto", "Bohr")
+FALSE_PEOPLE = ("Marlowe", "Salieri", "Hooke", "Bohr", "Vermeer", "Austen")
+FALSE_PLACES = ("Lyon", "Porto", "Lima", "Oslo", "Graz", "Turin")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 _COMMON = frozenset(
     re.findall(
@@ -55,6 +56,7 @@ def lying(table: Mapping[str, object], surroundings: Surroundings) -> Engine:
 def with_false_names(answer: str, prompt: str) -> str:
     """`answer` with other names for the capitalised words that are neither common nor in the prompt."""
     asked = {word.lower() for word in _WORD.findall(prompt)}
+    names = FALSE_PEOPLE if "who" in asked else FALSE_PLACES
     seen: dict[str, str] = {}
 
     def swapped(match: re.Match[str]) -> str:
@@ -62,8 +64,7 @@ def with_false_names(answer: str, prompt: str) -> str:
         if not word[0].isupper() or word.lower() in asked or word.lower() in _COMMON:
             return word
         if word not in seen:
-            free = [name for name in FALSE_NAMES if name != word and name not in seen.values()]
-            seen[word] = free[sum(word.encode()) % len(free)] if free else "Nemo"
+            seen[word] = next((name for name in names if name not in (word, *seen.values())), "Nemo")
         return seen[word]
 
     return _WORD.sub(swapped, answer)

@@ -25,6 +25,7 @@ class Discovery:
         self._clock = clock
         self._started = clock()
         self._connected: float | None = None
+        self._all_up: float | None = None
         self._last_peer = self._started
 
     def peer_seen(self) -> None:
@@ -36,15 +37,16 @@ class Discovery:
         if not self._transports:
             return True
         now = self._clock()
-        if now - self._last_peer < QUIET_S:
-            return False
-        if all(transport.health().state == "up" for transport in self._transports):
-            return True
-        if self._connected is None and any(one.health().state in CONNECTED for one in self._transports):
+        states = [transport.health().state for transport in self._transports]
+        if self._connected is None and any(state in CONNECTED for state in states):
             self._connected = now
+        if self._all_up is None and all(state == "up" for state in states):
+            self._all_up = now
         if self._connected is None:
             return now - self._started > CONNECT_S
-        return now - self._connected > OTHERS_S
+        if now - max(self._connected, self._last_peer) < QUIET_S:
+            return False
+        return now - (self._all_up or now) >= QUIET_S or now - self._connected > OTHERS_S
 
     def explained(self, error: DicastError) -> DicastError:
         """The refusal; where no transport is connected, that is the reason instead."""

@@ -129,8 +129,8 @@ class Driver:
         await self._wake.wait()
         self._wake.clear()
         for _ in range(INPUTS_A_TURN):
-            entry = self._next_input()
-            if entry is None or self._stopping:
+            entry = None if self._stopping else self._next_input()
+            if entry is None:
                 return
             self._handle(entry)
         self._wake.set()
