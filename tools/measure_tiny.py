@@ -53,9 +53,8 @@ def main() -> None:
     engine = TinyEngine()
     print(f"load and first answer: {_seconds(engine):.2f} s")
     greedy, warm = accuracy(engine, items, (0,)), accuracy(engine, items, range(1, 4))
-    listed = {
-        name: basis_points(count) for name, count in greedy.items() if basis_points(count) >= FAMILY_FLOOR_BP
-    }
+    shares = {name: basis_points(count) for name, count in families(greedy).items()}
+    listed = {name: share for name, share in shares.items() if share >= FAMILY_FLOOR_BP}
     write_card(listed, basis_points(total(greedy)))
     sections = [_table(items, greedy, warm, engine), _speed(engine)]
     if not options.fast:
@@ -95,9 +94,14 @@ def accuracy(engine: TinyEngine, items: list[dict[str, Any]], seeds: Iterable[in
     return counts
 
 
+def families(counts: Counts) -> Counts:
+    """Without the lines that are about what is new."""
+    return {name: count for name, count in counts.items() if not name.startswith("new ")}
+
+
 def total(counts: Counts) -> list[int]:
     """Over all families."""
-    parts = [count for name, count in counts.items() if not name.startswith("new ")]
+    parts = families(counts).values()
     return [sum(part[index] for part in parts) for index in (0, 1)]
 
 
