@@ -222,6 +222,12 @@ class Requester:
         else:
             self._resume_collecting(round_, errand, now)
 
+    def bury(self, round_: Round, record: RoundRecord, certified: bool) -> None:
+        """After a restart: a round of ours whose time ran out meanwhile ends with a reason."""
+        if record.question is not None and not certified and not record.over:
+            reason = "The round's time was over when this node came back."
+            self._context.effects.report(RoundEnded(record.ask_id, round_.id, "expired", reason))
+
     def _resume_collecting(self, round_: Round, errand: Errand, now: Now) -> None:
         if round_.request.admission is Admission.DRAWN and round_.panel is None:
             errand.phase, errand.due_ms = Phase.DRAWING, max(now.monotonic_ms, round_.sealing_ms)

@@ -91,12 +91,13 @@ class RoundTable:
         """Resume what was open, forget what is over."""
         for round_, record in restored_rounds(self._context, tables, now):
             self._context.records[round_.id] = record
+            certified = round_.id in tables.get(Table.CERTIFICATE, {})
             if now.monotonic_ms >= round_.expires_ms:
+                self._requester.bury(round_, record, certified)
                 self._erase(round_)
                 continue
             self._rounds[round_.id] = round_
             self._follow(round_, now)
-            certified = round_.id in tables.get(Table.CERTIFICATE, {})
             self._requester.resume(round_, record, certified, now)
             self._worker.resume(round_, record, now)
             self._advance(round_, now)
