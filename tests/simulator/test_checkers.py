@@ -294,10 +294,10 @@ def _refusal():
 
 def test_a_node_that_wakes_up_another(world):
     watcher = RebuiltIsTheSame(1)
-    watcher.compare(world, world.hosts[1])
+    watcher.compare(world, world.hosts[1], Batch())
     world.make_node = lambda *parts: _Leaky()
     with pytest.raises(Violation, match="starts in two ways"):
-        watcher.compare(world, world.hosts[1])
+        watcher.compare(world, world.hosts[1], Batch())
 
 
 def test_a_container_without_a_limit(world):

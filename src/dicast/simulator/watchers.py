@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dicast.protocol.inputs import Input, PacketReceived
+from dicast.protocol.inputs import Embedded, Input, PacketReceived
 from dicast.protocol.messages import Refusal
 from dicast.protocol.node import Node
-from dicast.protocol.outputs import Batch, PacketRefused
+from dicast.protocol.outputs import Batch, PacketRefused, RoundDecided, RoundEnded, StartEmbedding
 from dicast.protocol.records import Table
 from dicast.simulator.dice import Dice
 from dicast.simulator.disk import Disk
+from dicast.simulator.embedder import embed
 from dicast.simulator.host import Host
 from dicast.simulator.ledger import Violation
 from dicast.simulator.state import fingerprint, sizes
@@ -70,15 +71,17 @@ class RebuiltIsTheSame(Watcher):
         self._left = REBUILDS_MAX
 
     def after(self, world: World, host: Host, received: Input, batch: Batch) -> None:
-        """Now and then, rebuild a node beside the running one and compare what both stand for."""
-        if not self._left or host.conduct.name or not batch.writes or self._dice.bits(4):
+        """Now and then, and often when a round ends, rebuild a node from what will be on its disk."""
+        if not self._left or host.conduct.name or not batch.writes:
             return
-        self._left -= 1
-        self.compare(world, host)
+        ends = any(isinstance(report, RoundDecided | RoundEnded) for report in batch.reports)
+        if self._dice.bits(1 if ends else 5) == 0:
+            self._left -= 1
+            self.compare(world, host, batch)
 
-    def compare(self, world: World, host: Host) -> None:
-        """Two nodes from one disk start alike, and a third after them; raises `Violation`."""
-        tables = host.disk.tables()
+    def compare(self, world: World, host: Host, batch: Batch) -> None:
+        """Two nodes from the disk after `batch` start alike, and a third after them; raises `Violation`."""
+        tables = _after(host.disk.tables(), batch)
         now = host.clock.now(world.heap.now_ms)
         starts: list[tuple[Batch, bytes]] = []
         for _ in range(2):
@@ -91,17 +94,25 @@ class RebuiltIsTheSame(Watcher):
         again.start(now)
         if fingerprint(again) != starts[0][1]:
             raise Violation("rebuilt_is_the_same", world.heap.now_ms, f"{host.name} wakes up another")
+        once = _settled(world, host, tables)
+        if _settled(world, host, once) != once:
+            raise Violation(
+                "rebuilt_is_the_same", world.heap.now_ms, f"{host.name} writes more at each start"
+            )
 
     def _check_own_rounds(self, world: World, host: Host, tables: dict[str, dict[str, bytes]]) -> None:
-        """What a running node still asks for is asked for after a restart, unless its time is over."""
+        """What a running node still asks for is resumed after a restart, or ended with a reason."""
         running, rebuilt = host.node, world.make_node(host.machine, tables, world.reader)
-        rebuilt.start(host.clock.now(world.heap.now_ms))
+        begun = rebuilt.start(host.clock.now(world.heap.now_ms))
+        ended = {report.request_id for report in begun.reports if isinstance(report, RoundEnded)}
         if not isinstance(running, Node) or not isinstance(rebuilt, Node):
             return
-        known = {view.request_id for view in rebuilt.rounds()}
+        known = ended | {view.request_id for view in rebuilt.rounds()}
         durable = tables.get(Table.ROUND, {})
         lost = [
-            view for view in running.rounds() if view.request_id in durable and view.request_id not in known
+            view
+            for view in running.rounds()
+            if view.ours and view.request_id in durable and view.request_id not in known
         ]
         if lost:
             raise Violation("rebuilt_is_the_same", world.heap.now_ms, f"{host.name} forgot {lost[0]}")
@@ -119,6 +130,21 @@ def check_memory(world: World) -> None:
                 raise Violation("bounded_memory", world.heap.now_ms, f"{host.name} {path} holds {count}")
         if total > STATE_ITEMS_MAX:
             raise Violation("bounded_memory", world.heap.now_ms, f"{host.name} holds {total} items")
+
+
+def _settled(world: World, host: Host, tables: dict[str, dict[str, bytes]]) -> dict[str, dict[str, bytes]]:
+    """The tables once a node has started from them and every embedding that it asked for has come."""
+    disk, now = Disk(tables), host.clock.now(world.heap.now_ms)
+    node = world.make_node(host.machine, tables, world.reader)
+    pending = [node.start(now)]
+    while pending:
+        batch = pending.pop()
+        disk.apply(batch.writes)
+        for run in batch.runs:
+            if isinstance(run, StartEmbedding):
+                bits = tuple(embed(text).hex() for text in run.texts)
+                pending.append(node.handle(Embedded(run.job_id, run.embedder, bits), now))
+    return {name: rows for name, rows in disk.tables().items() if rows}
 
 
 def _after(tables: dict[str, dict[str, bytes]], batch: Batch) -> dict[str, dict[str, bytes]]:
