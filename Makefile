@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. A bare `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup check simulate bench lock clean vectors
+.PHONY: help demo test interop setup check simulate bench lock clean vectors
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
@@ -19,6 +19,10 @@ demo: export PROMPT := $(PROMPT)
 
 test: $(VENV)/.dev $(VENV)/.peer-relay $(VENV)/.peer-engine ## set up and pass all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+interop: $(VENV)/.dev ## test against servers by other people; installs them when root on Debian, or lists them
+	@sh tools/interop_needs.sh
+	@$(BIN)/python -m pytest tests/interop
 
 setup: $(VENV)/.setup ## prepare .venv, so that .venv/bin/dicast works
 
