@@ -201,11 +201,14 @@ def test_a_lazy_embedder_is_made_once_and_says_why_not() -> None:
 
 
 def test_what_ships_comes_in_by_the_plugin_door(tmp_path: Path) -> None:
-    assert {group: plugins.names(group) for group in plugins.GROUPS} == {
-        "dicast.engines": ("feed", "lying", "openai", "tiny"),
-        "dicast.transports": ("nostr",),
-        "dicast.embedders": ("minilm",),
-        "dicast.stores": ("memory", "sqlite"),
+    shipped = {
+        "dicast.engines": {"feed", "lying", "openai", "tiny"},
+        "dicast.transports": {"nostr"},
+        "dicast.embedders": {"minilm"},
+        "dicast.stores": {"memory", "sqlite"},
+    }
+    assert {group: names - set(plugins.names(group)) for group, names in shipped.items() if names} == {
+        group: set() for group in plugins.GROUPS
     }
     surroundings = plugins.Surroundings("", tmp_path, (), KeyPair.from_seed(b"x"))
     feed = plugins.build(
@@ -228,6 +231,8 @@ def test_the_liar_swaps_names_and_nothing_else() -> None:
     name = lie.split()[0]
     assert lie == f"{name} is the capital of France. Yes, {name}."
     assert with_false_names("It is not known.", question) == "It is not known."
+    assert with_false_names("France's capital is Paris.", question) == "France's capital is Lyon."
+    assert with_false_names("It was Mary Shelley.", "Who wrote Frankenstein?") == "It was Marlowe Salieri."
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

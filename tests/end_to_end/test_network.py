@@ -94,6 +94,8 @@ def test_a_node_that_was_killed_comes_back_as_itself(machine) -> None:
     node = machine.start_node("n1")
     folder = ("--state-dir", str(machine.folder / "n1"))
     before = machine.json("status", *folder)
+    asked = machine.run("ask", QUESTION, "--quorum", "1", *folder, "--json")
+    request_id = json.loads(asked.out)["request_id"]
     os.killpg(node.pid, signal.SIGKILL)
     node.wait()
     gone = machine.run("status", *folder)
@@ -101,6 +103,8 @@ def test_a_node_that_was_killed_comes_back_as_itself(machine) -> None:
     machine.start_node("n1")
     after = machine.json("status", *folder)
     assert (after["node_id"], after["pid"] != before["pid"]) == (before["node_id"], True)
+    kept = machine.run("rounds", request_id, *folder)
+    assert (kept.code, request_id in kept.out) == (0, True)
 
 
 def test_a_node_stops_when_it_is_told_to(machine) -> None:

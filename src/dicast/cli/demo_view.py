@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Protocol, TextIO, cast
-
-import msgspec
+from typing import Protocol, TextIO
 
 from dicast.base.nip19 import encode_npub
 from dicast.cli.output import printable
-from dicast.cli.progress import NOT_TRUTH, REJECTED, agreed_in_words, rates_in_words, reason_in_words
+from dicast.cli.progress import (
+    NOT_TRUTH,
+    REJECTED,
+    agreed_in_words,
+    rates_in_words,
+    reason_in_words,
+    revealed_texts,
+)
 from dicast.client_channel import Event
 from dicast.daemon import api
 from dicast.daemon.demo_network import DemoNode
-from dicast.protocol.messages import Kind
 from dicast.protocol.outputs import MemberProgress, RoundOpened, RoundProgress
 
 MEMBER_WORDS = {"accepted": "running"}
@@ -96,18 +99,6 @@ class Board:
                 killed = "killed: " if node.killed else ""
                 self.steps[node.node_id] = killed + AGREES.get(status.value, status.value)
         self.texts = revealed_texts(answer.certificate)
-
-
-def revealed_texts(certificate: bytes) -> dict[str, str]:
-    """Every revealed answer by key."""
-    if not certificate:
-        return {}
-    events = cast("list[dict[str, Any]]", msgspec.json.decode(certificate)["events"])
-    return {
-        event["pubkey"]: json.loads(event["content"])["answer"]
-        for event in events
-        if event["kind"] == Kind.REVEAL
-    }
 
 
 def name_of(node: DemoNode) -> str:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any, cast
+
+import msgspec
 
 from dicast.cli.output import note
 from dicast.client_channel import Event
 from dicast.consensus.verdict import Verdict
 from dicast.daemon import api
+from dicast.protocol.messages import Kind
 from dicast.protocol.outputs import MemberProgress, RoundDecided, RoundOpened, RoundProgress
 
 OPEN_PROMPT = "The prompt and the answers travel in the open: the relays and all members can read them."
 NOT_TRUTH = "Agreement is not truth: a wrong noun that most models share passes. Keys are not people."
 WORDING = "agreed in content; the wording is one node's"
+
+ANSWERS_SHOWN_MAX = 9
+"""As many as a person compares."""
+ANSWER_CHARS_SHOWN = 160
+"""Two lines of a terminal."""
 
 REJECTED = {
     "silent": "did not commit",
@@ -101,6 +111,8 @@ def explain_answer(answer: api.Answer, certificate: Path | None) -> None:
         note(NOT_TRUTH)
     else:
         note(f"undetermined: {reason_in_words(verdict)}.")
+        for text in sorted(set(revealed_texts(answer.certificate).values()))[:ANSWERS_SHOWN_MAX]:
+            note(f"  said: {' '.join(text.split())[:ANSWER_CHARS_SHOWN]}")
     for line in rejected_lines(verdict):
         note(line)
     if answer.is_accepted and answer.verified and not answer.checked:
@@ -115,6 +127,18 @@ def agreed_in_words(verdict: Verdict) -> str:
     """How many agree."""
     agreed = f"{verdict.ball_size} of {verdict.n} seats agree, {verdict.need} were needed"
     return f"accepted: {agreed} ({WORDING})"
+
+
+def revealed_texts(certificate: bytes) -> dict[str, str]:
+    """Every revealed answer by key."""
+    if not certificate:
+        return {}
+    events = cast("list[dict[str, Any]]", msgspec.json.decode(certificate)["events"])
+    return {
+        event["pubkey"]: json.loads(event["content"])["answer"]
+        for event in events
+        if event["kind"] == Kind.REVEAL
+    }
 
 
 def rejected_lines(verdict: Verdict) -> list[str]:

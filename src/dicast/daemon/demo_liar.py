@@ -15,7 +15,7 @@ from dicast.protocol.outputs import StartInference
 
 FALSE_PEOPLE = ("Marlowe", "Salieri", "Hooke", "Bohr", "Vermeer", "Austen")
 FALSE_PLACES = ("Lyon", "Porto", "Lima", "Oslo", "Graz", "Turin")
-_WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
+_WORD = re.compile(r"[A-Za-z]+")
 _COMMON = frozenset(
     re.findall(
         r"\w+",
