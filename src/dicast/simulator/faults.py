@@ -76,6 +76,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     works: Works = Works()
     echo: bool = False
     forging_relay: bool = False
+    relay_replays: bool = False
+    """Whether a machine that comes back hears again what was said lately, as from a relay that stores."""
     skews_ms: tuple[int, ...] = ()
     crashes: tuple[Crash, ...] = ()
     jumps: tuple[Jump, ...] = ()
@@ -101,6 +103,7 @@ def draw_faults(seed: int, nodes: int, minutes: int) -> Faults:
         works=_draw_works(dice),
         echo=dice.chance(500),
         forging_relay=dice.chance(250),
+        relay_replays=Dice(seed, "relay").chance(400),
         skews_ms=_draw_skews(dice, nodes),
         crashes=_draw_crashes(dice, nodes, heal_ms),
         jumps=_draw_jumps(dice, nodes, heal_ms),

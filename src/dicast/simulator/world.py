@@ -34,6 +34,8 @@ BOOT_SPREAD_MS = 400
 """Machines start within this time of each other."""
 WAKES_PER_SECOND_MAX = 60
 """More deadlines of one node in a virtual second than this is a hot loop."""
+REPLAYED_MAX = 200
+"""What a relay stores of the last moments: more than a round of any simulated size."""
 DIES_AFTER_CANCEL_PM = 400
 """What ended must stay so after a restart; by chance alone the two would seldom meet."""
 
@@ -162,6 +164,8 @@ class World:
             watcher.booted(self, host)
         if self._beacon is not None:
             self.give(host, self._beacon)
+        if self.faults.relay_replays and host.boots > 1:
+            self._replay(host)
         if Role.WORKER in host.machine.settings.roles:
             self.give(host, ModelsChanged((OFFERED,)))
         elif host.is_up:
@@ -174,6 +178,12 @@ class World:
         host.jobs.clear()
         if down_ms >= 0:
             self.heap.schedule(self.heap.now_ms + down_ms, self.boot, host)
+
+    def _replay(self, host: Host) -> None:
+        """A relay tells a machine that came back what was said lately, its own packets included."""
+        for sent in self.ledger.sent[-REPLAYED_MAX:]:
+            at_ms = self.heap.now_ms + self.dice.between(1, 500)
+            self.heap.schedule(at_ms, self._deliver, host, self.network.parcel(sent.packet.wire))
 
     def _plan(self) -> None:
         faults, schedule = self.faults, self.heap.schedule
