@@ -120,6 +120,7 @@ NAMES = st.sampled_from(["memory/381", "x/1", "x/0", "x", "x/99999", "", "/8"])
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_frame_is_refused_by_the_asker_exactly_when_the_members_would(crowd_of, question, data):
+    """But for embedders that nobody known has: that is the asker's knowledge, and no fault of the frame."""
     crowd = crowd_of()
     words = st.lists(st.sampled_from(["numbers", "json", "/a", "/b/0", "a", "", "~", "\n"]), max_size=3).map(
         tuple
@@ -154,4 +155,4 @@ def test_any_frame_is_refused_by_the_asker_exactly_when_the_members_would(crowd_
     packet = make_packet(crowd.liar.identity.key, TOPIC, request, crowd.network.now)
     crowd.network.give(member, PacketReceived(packet.wire, "test"))
     taken = [report.reason for report in member.reported(PacketRefused)] == []
-    assert taken == (not refused)
+    assert taken == (set(refused) <= {"no_workers"})
