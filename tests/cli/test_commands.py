@@ -184,6 +184,11 @@ def test_a_prompt_that_cannot_be_asked_is_refused(dicast, prompt: str, code: str
     assert (ran.code, f"[{code}]" in ran.err) == (2, True)
 
 
+def test_a_certificate_needs_a_folder(dicast, folder: Path) -> None:
+    ran = dicast("ask", "What?", "--certificate", str(folder / "none" / "c.json"))
+    assert (ran.code, "[file_unwritable]" in ran.err) == (2, True)
+
+
 def test_a_prompt_from_standard_input_may_be_of_any_bytes(dicast, monkeypatch) -> None:
     class Piped:
         buffer = io.BytesIO(b"\xff\xfe")

@@ -73,7 +73,9 @@ def test_a_running_node_answers_for_the_commands(network) -> None:
     folder = ("--state-dir", str(network.folder / "n1"))
     asked = network.run("ask", QUESTION, *SURE, *folder)
     assert asked.code == 0, asked.err
-    assert "through the node that runs here" in asked.err
+    assert "through the node that runs here, on the network 'main'" in asked.err
+    elsewhere = network.run("ask", QUESTION, *SURE, *folder, "--network", "other")
+    assert (elsewhere.code, "[node_elsewhere]" in elsewhere.err) == (2, True)
     status = network.json("status", *folder)
     assert (status["peers"], status["models"], status["memory_mb"] <= 220) == (2, ["tiny-1"], True)
     assert len(network.json("peers", *folder)) == 2
@@ -135,6 +137,8 @@ def test_interrupting_a_question_withdraws_it(machine) -> None:
     words = ("--relay", machine.relay, "--state-dir", str(machine.folder / "asker"), "--models", "slow")
     asking = machine.start("ask", QUESTION, "--quorum", "3", *words, said="round ")
     machine.wait_for(nodes[0], "running")
+    second = machine.run("ask", QUESTION, "--quorum", "3", *words[:4], "--models", "none")
+    assert (second.code, "a key of its own" in second.err, "[no_model]" in second.err) == (4, True, True)
     began = time.monotonic()
     asking.send_signal(signal.SIGINT)
     assert asking.wait(20) == 130

@@ -92,7 +92,8 @@ def ask(
     settings = common.load(**meeting.flags()).settings
     options = _options(frame, question)
     check_options(api.Ask(prompt=text, **options), settings.ask)
-    return asyncio.run(_ask(text, options, settings, question.certificate, common))
+    _check_writable(question.certificate)
+    return asyncio.run(_ask(_Wish(text, options, meeting, question.certificate), settings, common))
 
 
 def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
@@ -115,21 +116,52 @@ def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
     return AskKeywords(**{name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
 
 
-async def _ask(
-    prompt: str, options: AskKeywords, settings: Settings, certificate: Path | None, common: Common
-) -> int:
+@dataclass(frozen=True)
+class _Wish:
+    """A question, how it is to be asked, and where its certificate goes."""
+
+    prompt: str
+    options: AskKeywords
+    meeting: Meeting
+    certificate: Path | None
+
+
+async def _ask(wish: _Wish, settings: Settings, common: Common) -> int:
+    options = wish.options
     alone = (options.get("seats") or options.get("quorum")) == 1
-    if await is_running(common):
-        note("Asking through the node that runs here; its network and relays are used.")
+    runs_here = await is_running(common)
     async with channel_to_node(common, settings, alone=alone) as channel:
         client = AsyncClient(channel=channel)
-        explain_plan(await client.plan(prompt, **options))
+        if runs_here:
+            _check_meeting(wish.meeting, await client.status())
+        explain_plan(await client.plan(wish.prompt, **options))
         progress = Progress()
-        answer = await client.ask(prompt, on_event=progress.show, **options)
-    if certificate is not None and answer.certificate:
-        write_file(certificate, answer.certificate)
-    _print_answer(answer, certificate, common.json)
+        answer = await client.ask(wish.prompt, on_event=progress.show, **options)
+    if wish.certificate is not None and answer.certificate:
+        write_file(wish.certificate, answer.certificate)
+    _print_answer(answer, wish.certificate, common.json)
     return Exit.DONE if answer.is_accepted else Exit.UNDETERMINED
+
+
+def _check_meeting(meeting: Meeting, status: api.StatusResult) -> None:
+    """A running node asks where it is; it must not be somewhere else than the caller says."""
+    if meeting.network not in (None, status.network) or meeting.relay:
+        raise ConfigurationError(
+            "node_elsewhere",
+            f"The node that runs here is on the network {status.network!r} and uses its own relays.",
+            "Leave --network and --relay out, or name another --state-dir to ask apart from it.",
+        )
+    note(f"Asking through the node that runs here, on the network {status.network!r}.")
+
+
+def _check_writable(certificate: Path | None) -> None:
+    """Before a round is spent: is there a folder for its certificate?"""
+    if certificate is not None and not certificate.absolute().parent.is_dir():
+        raise ConfigurationError(
+            "file_unwritable",
+            f"certificate: {certificate.parent} is no folder.",
+            "Name a file in a folder of yours.",
+        )
 
 
 def _print_answer(answer: api.Answer, certificate: Path | None, as_json: bool) -> None:
@@ -138,7 +170,8 @@ def _print_answer(answer: api.Answer, certificate: Path | None, as_json: bool) -
         written = str(certificate) if certificate is not None and answer.certificate else None
         print_result({**fields_of(answer), "certificate": written}, "", as_json=True)
     elif answer.answer is not None:
-        print_result(None, printable(answer.answer), as_json=False)
+        shown = printable(answer.answer) if sys.stdout.isatty() else answer.answer
+        print_result(None, shown, as_json=False)
 
 
 def _read_prompt(given: str) -> str:

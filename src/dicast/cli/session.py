@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from dicast.base.errors import ConfigurationError
 from dicast.cli.common import Common
+from dicast.cli.output import note
 from dicast.client_channel import Event, EventSink, SocketChannel
 from dicast.daemon import api
 from dicast.daemon.config_schema import Settings
+from dicast.daemon.instance_lock import InstanceLock
 from dicast.daemon.logs import Log
+from dicast.daemon.paths import Paths
 from dicast.daemon.running import running_node
 from dicast.daemon.service import Service
 
@@ -61,8 +67,27 @@ async def channel_to_node(common: Common, settings: Settings, *, alone: bool) ->
         return
     own = settings if alone else msgspec.structs.replace(settings, roles=(), engines={})
     log = Log(common.log_level or "error", settings.log.as_json)
-    async with running_node(own, common.paths(), common.password(), log, listen=False) as composed:
+    async with AsyncExitStack() as stack:
+        paths, password = common.paths(), common.password()
+        if _is_taken(paths):
+            note(
+                "Another command is using this state folder: this one asks under a key of its own, for once."
+            )
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dicast-ask-"))
+            paths, password = Paths(Path(folder)), None
+        composed = await stack.enter_async_context(running_node(own, paths, password, log, listen=False))
         yield LocalChannel(composed.service)
+
+
+def _is_taken(paths: Paths) -> bool:
+    """Whether another process holds the folder without listening: another question, most likely."""
+    try:
+        InstanceLock(paths).release()
+    except ConfigurationError as error:
+        if error.code != "already_running":
+            raise
+        return True
+    return False
 
 
 def _ignore(_: Event) -> None:
