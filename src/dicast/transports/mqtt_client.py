@@ -82,6 +82,22 @@ class BoundedClient(aiomqtt.Client):
         self.payload_bytes_max = max(0, min(PACKET_BYTES_MAX, largest - HEADER_BYTES_MAX))
         super()._on_connect(*arguments, **named)
 
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        """As the library does, but for a socket that is closed by the time the loop gets there."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def begin() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(begin)
+
     def abort(self) -> None:
         """Close the socket without a word; harmless when there is none."""
         paho: Any = self._client

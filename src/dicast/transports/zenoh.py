@@ -189,7 +189,7 @@ def _config(settings: ZenohSettings) -> zenoh.Config:
         "mode": "peer",
         "listen/endpoints": settings.listen,
         "connect/endpoints": settings.connect,
-        "connect/timeout_ms": 0,  # opening does not wait for others: Zenoh goes on trying by itself
+        "connect/timeout_ms": -1,  # Zenoh goes on trying by itself, and opening does not wait for it
         "connect/exit_on_failure": False,
         "scouting/delay": 0,
         "scouting/multicast/enabled": has_multicast,
