@@ -139,7 +139,8 @@ class MqttTransport:
         while True:
             wires = await self._queue.take()
             if len(wires[0]) > client.payload_bytes_max:
-                self._refused += 1  # this broker would hang up; the other transports carry it
+                # this broker would hang up; the other transports carry it
+                self._refused += not isinstance(wires[0], Repeated)
             else:
                 await self._write_one(client, wires)
             self._queue.done()
