@@ -19,7 +19,7 @@ from dicast.protocol.outputs import Batch, PacketRefused, RoundDecided
 from dicast.simulator.state import sizes
 
 TOPIC = topic_of("main")
-REMEMBERED = ("_seen", "_chain._entries")
+REMEMBERED = ("_seen", "_chain._entries", "_archive._slots")
 STRANGER = KeyPair.from_seed(b"stranger")
 
 

@@ -85,8 +85,6 @@ RESEND_MS_MAX = 16_000
 """A repeat at least each 16 s finds a relay that came back soon enough for the shortest reveal."""
 CERTIFICATES_KEPT_MAX = 4_096
 """At 100 kB a certificate this is 400 MB on disk."""
-BAD_SIGNATURES_BUDGET = 64
-"""Forged packets that a carrier may bring in a minute before it is dropped: each costs 30 us to refuse."""
 
 # Cases
 CASE_BYTES_MAX = 64 * 1024 * 1024

@@ -36,7 +36,7 @@ class Directory:
     def __init__(self, own_id: NodeId, standings: Mapping[str, bytes]) -> None:
         self._own_id = own_id
         self._peers: dict[NodeId, Peer] = {}
-        self._earliest_ms = 0
+        self._earliest_ms: int | None = None
         self._standings: dict[NodeId, StandingRecord] = {
             NodeId(key): STANDING_DECODER.decode(value) for key, value in sorted(standings.items())
         }
@@ -52,7 +52,7 @@ class Directory:
             return Refusal.FULL
         age_ms = max(0, now.unix_ms - packet.created_at * 1000)
         expires_ms = now.monotonic_ms + ANNOUNCEMENT_EXPIRY_MS - age_ms
-        self._earliest_ms = min(self._earliest_ms, expires_ms)
+        self._earliest_ms = min(self._earliest_ms or expires_ms, expires_ms)
         self._peers[packet.author] = Peer(
             packet.author,
             packet.created_at,
@@ -66,13 +66,18 @@ class Directory:
 
     def expire(self, now: Now) -> None:
         """Forget announcements whose time is over; looks at all of them only when one may be."""
-        if now.monotonic_ms < self._earliest_ms:
+        if self._earliest_ms is None or now.monotonic_ms < self._earliest_ms:
             return
         gone = [peer.node_id for peer in self._peers.values() if peer.expires_ms <= now.monotonic_ms]
         for node_id in gone:
             del self._peers[node_id]
         times = (peer.expires_ms for peer in self._peers.values())
-        self._earliest_ms = min(times, default=now.monotonic_ms)
+        self._earliest_ms = min(times, default=None)
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When the next announcement may expire; a renewed one makes this too early, never too late."""
+        return self._earliest_ms
 
     def workers(self, models: tuple[str, ...], embedders: tuple[str, ...]) -> Iterator[Peer]:
         """Live workers in good standing that serve one of `models` (any, if empty) and every embedder."""

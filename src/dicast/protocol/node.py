@@ -101,6 +101,7 @@ class Node:
         times = (
             (self._announcer.deadline_ms, "announcement"),
             (self._context.repeats.deadline_ms, "repeat"),
+            (self._context.directory.deadline_ms, "peer"),
             *self._table.deadlines(),
         )
         known = [Deadline(at_ms, reason) for at_ms, reason in times if at_ms is not None]
@@ -212,6 +213,7 @@ class Node:
         self._table.hear_beacon(now)
 
     def _tick(self, now: Now) -> None:
+        self._context.directory.expire(now)
         for wire in self._context.repeats.take_due(now.monotonic_ms):
             self._context.effects.repeat(wire)
         self._table.take_due(now)

@@ -23,6 +23,8 @@ class Table(StrEnum):
     """"I signed a verdict of this round": request id -> Unix seconds. Outlives the round."""
     CERTIFICATE = "certificate"
     """Certificates of rounds this node asked for: request id -> certificate."""
+    CERTIFICATE_SLOT = "certificate_slot"
+    """Which certificate lies in which place of the ring: slot -> request id."""
     STANDING = "standing"
     """What this node itself has seen of a key: node id -> `StandingRecord`."""
     COUNTER = "counter"

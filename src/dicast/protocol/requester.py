@@ -12,8 +12,9 @@ from dicast.protocol.admission import (
     check_question,
     make_panel,
 )
+from dicast.protocol.archive import Archive
 from dicast.protocol.certificate import make_certificate, signed_seats
-from dicast.protocol.context import Context
+from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
 from dicast.protocol.errand import STEPS, Errand, Phase
 from dicast.protocol.inputs import Asked, Question
@@ -48,9 +49,10 @@ SIGNING_GRACE_MS = 300
 class Requester:
     """Rounds that this node asked for."""
 
-    def __init__(self, context: Context, sequence: int) -> None:
+    def __init__(self, context: Context, tables: Tables) -> None:
         self._context = context
-        self._sequence = sequence
+        self._archive = Archive(tables)
+        self._sequence = int(tables.get(Table.COUNTER, {}).get("sequence", b"0"))
         self._errands: dict[RequestId, Errand] = {}
 
     def errand(self, request_id: RequestId) -> Errand | None:
@@ -363,7 +365,7 @@ class Requester:
                 return self._end(round_, errand, "not_confirmed", reason)
             self._decide(round_, errand, judged)
         certificate = make_certificate(round_, judged.verdict, judged.bits)
-        self._context.effects.put(Table.CERTIFICATE, round_.id, certificate)
+        self._archive.add(round_.id, certificate, self._context.effects)
         self._context.effects.report(CertificateReady(errand.ask_id, round_.id, certificate, seats))
         self._step(errand, Phase.OVER)
         return self._ask_again(round_, errand, judged.verdict, now)

@@ -72,7 +72,7 @@ class RoundTable:
         self._chain: ExpiringMap[str, RequestId] = ExpiringMap(CHAIN_MAX)
         self._foreign: ExpiringMap[str, RequestId] = ExpiringMap(FOREIGN_MAX)
         self._answered: ExpiringMap[tuple[str, str], bool] = ExpiringMap(ANSWERED_MAX)
-        self._requester = Requester(context, int(tables.get(Table.COUNTER, {}).get("sequence", b"0")))
+        self._requester = Requester(context, tables)
         committed = Remembered(Table.COMMITTED, restored_counts(tables, Table.COMMITTED))
         self._worker = Worker(context, committed)
         signed = Remembered(Table.SIGNED, restored_counts(tables, Table.SIGNED))
