@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dicast.protocol.errand import Phase
 from dicast.protocol.inputs import Embedded, Input, PacketReceived
 from dicast.protocol.messages import Refusal
 from dicast.protocol.node import Node
@@ -112,7 +113,10 @@ class RebuiltIsTheSame(Watcher):
         lost = [
             view
             for view in running.rounds()
-            if view.ours and view.request_id in durable and view.request_id not in known
+            if view.ours
+            and view.step != Phase.OVER
+            and view.request_id in durable
+            and view.request_id not in known
         ]
         if lost:
             raise Violation("rebuilt_is_the_same", world.heap.now_ms, f"{host.name} forgot {lost[0]}")
