@@ -208,7 +208,7 @@ def test_with_nobody_there_the_three_ways_on_are_named(dicast) -> None:
         assert way in ran.err
 
 
-@pytest.mark.parametrize("command", ["status", "peers", "rounds"])
+@pytest.mark.parametrize("command", ["status", "peers", "rounds", "transports"])
 def test_without_a_node_there_is_nothing_to_look_at(dicast, command: str) -> None:
     ran = dicast(command, "--json")
     assert (ran.code, ran.out, json.loads(ran.err)["error"]["code"]) == (4, "", "node_not_running")

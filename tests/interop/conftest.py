@@ -130,6 +130,12 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
         broker.kill()
 
 
+@pytest.fixture(name="free_port")
+def free_port_fixture() -> Callable[[], int]:
+    """Ports of loopback that nobody uses."""
+    return free_port
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """One broker for all tests that leave it in peace."""

@@ -15,13 +15,12 @@ from dicast.ports import TransportHealth
 from dicast.transports.background import described, end_tasks, start_task
 from dicast.transports.backoff import Backoff
 from dicast.transports.mqtt_client import BoundedClient, Broker, others_only
-from dicast.transports.newcomers import Recent, Repeated
+from dicast.transports.newcomers import SETTLE_SECONDS, Greeter, Recent, Repeated
 from dicast.transports.packet_queue import PacketQueue
 
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
 GOODBYE_SECONDS_MAX = 0.5  # a broker that does not say goodbye must not hold up stopping
 WRITE_SECONDS_MAX = 20.0  # a broker that takes nothing for so long is gone
-SAY_AGAIN_SECONDS = 1.0  # newcomers are answered together, at most this often: joining is free for anybody
 SETUP_SECONDS_MAX = 10.0  # from the first byte to the subscription
 HELLO = "hello"
 
@@ -38,7 +37,8 @@ class MqttTransport:
         self._topic = ""
         self._on_packet: Callable[[bytes], None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._again: asyncio.TimerHandle | None = None
+        self._greeter = Greeter(self._recent, self._queue.put)
+        self._is_connected = False
         self._state = "starting"
         self._problem = ""
         self._sent = 0
@@ -63,7 +63,7 @@ class MqttTransport:
 
     def peers(self) -> Sequence[str]:
         """The broker, while it is connected; who else is there it does not tell."""
-        return [self._broker.url] if self._state == "up" else []
+        return [self._broker.url] if self._is_connected and self._state != "stopped" else []
 
     def health(self) -> TransportHealth:
         """Whether the broker is connected, and what is wrong with it."""
@@ -77,11 +77,10 @@ class MqttTransport:
 
     async def stop(self) -> None:
         """Give what is queued a second, then disconnect."""
-        was_up, self._state = self._state == "up", "stopped"
-        if was_up:
+        self._state = "stopped"
+        if self._is_connected:
             await self._queue.flush(FLUSH_SECONDS_MAX)
-        if self._again is not None:
-            self._again.cancel()
+        self._greeter.stop()
         task, self._task = self._task, None
         await end_tasks(task)
 
@@ -108,12 +107,17 @@ class MqttTransport:
                 )
                 await client.publish(f"{self._topic}/{HELLO}")
             self.payload_bytes_max = client.payload_bytes_max
+            self._is_connected = True
             self._problem = ""
-            self._state = "up" if self._state != "stopped" else "stopped"
             backoff.connected()
-            self._say_again()
-            await self._read_and_write(client)
+            self._greeter.somebody_came()
+            settling = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._settled)
+            try:
+                await self._read_and_write(client)
+            finally:
+                settling.cancel()
         finally:
+            self._is_connected = False
             await _close(client, opening)
 
     async def _read_and_write(self, client: BoundedClient) -> None:
@@ -129,7 +133,7 @@ class MqttTransport:
     async def _read(self, client: BoundedClient) -> None:
         async for message in client.messages:
             if str(message.topic).endswith(HELLO):
-                self._hear_hello()
+                self._greeter.somebody_came()
             elif len(message.payload) <= PACKET_BYTES_MAX:
                 self._take(message.payload)
             else:
@@ -154,22 +158,15 @@ class MqttTransport:
             raise
         self._sent += not isinstance(wires[0], Repeated)
 
+    def _settled(self) -> None:
+        """Who is there has said so by now: whoever asks knows whom to ask."""
+        if self._state != "stopped":
+            self._state = "up"
+
     def _take(self, wire: bytes) -> None:
-        if self._on_packet is not None and self._state == "up":
+        if self._on_packet is not None and self._state != "stopped":
             self._received += 1
             self._on_packet(wire)
-
-    def _hear_hello(self) -> None:
-        """Somebody came: what they may have missed is said again, for all who came within a second."""
-        if self._again is None and self._state == "up":
-            self._again = asyncio.get_running_loop().call_later(SAY_AGAIN_SECONDS, self._say_again)
-            self._say_again(keeps_timer=True)
-
-    def _say_again(self, keeps_timer: bool = False) -> None:
-        if not keeps_timer:
-            self._again = None
-        for wire in self._recent.again():
-            self._queue.put(wire)
 
 
 async def _close(client: BoundedClient, opening: asyncio.Future[BoundedClient]) -> None:

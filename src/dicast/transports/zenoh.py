@@ -18,12 +18,11 @@ from dicast.ports import TransportHealth
 from dicast.transports.background import described, end_tasks, start_task
 from dicast.transports.backoff import Backoff
 from dicast.transports.inlet import Inlet
-from dicast.transports.newcomers import Recent, Repeated
+from dicast.transports.newcomers import SETTLE_SECONDS, Greeter, Recent, Repeated
 from dicast.transports.packet_queue import PacketQueue
 
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
 CLOSE_SECONDS_MAX = 1.0  # closing says goodbye to every peer
-SAY_AGAIN_SECONDS = 1.0  # newcomers are answered together, at most this often: joining is free for anybody
 PACKETS_A_HOP = 64  # handed to the writing thread together: a hop to it costs 50 us, a packet 10
 PEERS_KNOWN_MAX = 1024  # tokens remembered: as many peers as a node keeps
 
@@ -50,7 +49,8 @@ class ZenohTransport:
         self._inlet: Inlet | None = None
         self._session: Any = None  # the bindings' sessions are closed by hand, on the thread
         self._task: asyncio.Task[None] | None = None
-        self._again: asyncio.TimerHandle | None = None
+        self._greeter = Greeter(self._recent, self._queue.put)
+        self._is_open = False
         self._peers: dict[str, None] = {}
         self._state = "starting"
         self._problem = ""
@@ -89,13 +89,12 @@ class ZenohTransport:
 
     async def stop(self) -> None:
         """Give what is queued a second, then close the session."""
-        was_up, self._state = self._state == "up", "stopped"
-        if was_up:
+        self._state = "stopped"
+        if self._is_open:
             await self._queue.flush(FLUSH_SECONDS_MAX)
         if self._inlet is not None:
             self._inlet.close()
-        if self._again is not None:
-            self._again.cancel()
+        self._greeter.stop()
         task, self._task = self._task, None
         await end_tasks(task)
         thread, self._thread = self._thread, None
@@ -111,12 +110,16 @@ class ZenohTransport:
         while True:
             try:
                 publisher = await loop.run_in_executor(self._thread, self._open, key, inlet, loop)
-                self._state, self._problem = "up", ""
+                self._is_open, self._problem = True, ""
                 backoff.connected()
-                await self._write(publisher)
+                settling = loop.call_later(SETTLE_SECONDS, self._settled)
+                try:
+                    await self._write(publisher)
+                finally:
+                    settling.cancel()
             except (zenoh.ZError, OSError, ValueError, RuntimeError) as error:
                 self._problem = described(error)
-            self._state = "down"
+            self._is_open, self._state = False, "down"
             await loop.run_in_executor(self._thread, self._close)
             await asyncio.sleep(backoff.next_seconds())
 
@@ -162,8 +165,13 @@ class ZenohTransport:
             self._sent += not isinstance(wire, Repeated)
             publisher.put(wire)
 
+    def _settled(self) -> None:
+        """Who is there has said so by now: whoever asks knows whom to ask."""
+        if self._state != "stopped":
+            self._state = "up"
+
     def _see(self, peer: str, is_there: bool) -> None:
-        """Somebody came or went; who came hears what they may have missed, at most once a second."""
+        """Somebody came or went; who came hears what they may have missed."""
         if self._state == "stopped":
             return
         if not is_there:
@@ -171,15 +179,7 @@ class ZenohTransport:
             return
         if len(self._peers) < PEERS_KNOWN_MAX:
             self._peers[peer] = None
-        if self._again is None:
-            self._again = asyncio.get_running_loop().call_later(SAY_AGAIN_SECONDS, self._say_again, False)
-            self._say_again(True)
-
-    def _say_again(self, keeps_timer: bool) -> None:
-        if not keeps_timer:
-            self._again = None
-        for wire in self._recent.again():
-            self._queue.put(wire)
+        self._greeter.somebody_came()
 
 
 def _config(settings: ZenohSettings) -> zenoh.Config:
