@@ -28,10 +28,11 @@ from dicast.engines.tiny_network import TinyCard
 FOLDER = Path(__file__).parents[1] / "src/dicast/engines/data"
 NAME = "tiny-1"
 TEMPERATURE_MILLI = 800
-FAMILY_FLOOR_BP = 7500
+FAMILY_FLOOR_BP = 8000
+"""The tests ask for 75 %; the rest is room for the rounding of another processor."""
 PROMPT = "What is the capital of France?"
 DOMAIN = (
-    "short English questions: capitals, continents, languages, currencies, makers of known works, inventors, "
+    "short English questions: capitals, continents, languages, makers of known works, inventors, "
     "chemical symbols, opposites, colours, plurals, days, numbers, addition, sentiment, yes or no"
 )
 """What a node announces; `tiny.json` lists every family."""

@@ -265,7 +265,7 @@ PLACE_FAMILIES = (
     ),
     TableFamily(
         "currencies",
-        3,
+        5,
         facts.CURRENCIES,
         (
             *("what is the currency of {a}", "which currency does {a} use", "currency of {a}"),
@@ -310,28 +310,28 @@ WORK_FAMILIES = (
     ),
     TableFamily(
         "painters",
-        3,
+        5,
         facts.PAINTERS,
         _creation("painted", "painter", ("which painter painted {a}", "which artist painted {a}")),
         _created("painted", "painter"),
     ),
     TableFamily(
         "composers",
-        3,
+        4,
         facts.COMPOSERS,
         _creation("composed", "composer", ("who wrote the music of {a}", "which composer composed {a}")),
         _created("composed", "composer"),
     ),
     TableFamily(
         "inventors",
-        3,
+        4,
         facts.INVENTORS,
         _creation("invented", "inventor", ("which inventor invented {a}", "who came up with {a}")),
         _created("invented", "inventor"),
     ),
     TableFamily(
         "scientists",
-        4,
+        8,
         facts.SCIENTISTS,
         _creation("discovered", "discoverer", ("which scientist discovered {a}", "who first discovered {a}")),
         _created("discovered", "discoverer"),

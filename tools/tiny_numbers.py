@@ -313,12 +313,12 @@ def _sentiment(source: random.Random) -> Item:
 RULE_FAMILIES = (
     RuleFamily("one-digit addition", 6, _addition),
     RuleFamily("multiplication", 6, _multiplication),
-    RuleFamily("comparison", 14, _comparison),
+    RuleFamily("comparison", 22, _comparison),
     RuleFamily("parity", 2, _parity),
     RuleFamily("neighbouring numbers", 5, _neighbour),
     RuleFamily("number words", 3, _number_words),
     RuleFamily("days and months", 2, _days_and_months),
     RuleFamily("month lengths", 1, _month_lengths),
-    RuleFamily("yes or no", 16, _yes_or_no),
+    RuleFamily("yes or no", 13, _yes_or_no),
     RuleFamily("sentiment", 4, _sentiment),
 )

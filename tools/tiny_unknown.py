@@ -213,7 +213,7 @@ PLACE_LIKE = {"capitals", "continents", "languages", "currencies"}
 def draw_unknown(source: random.Random) -> Item:
     """A question to turn down."""
     kind = source.random()
-    if kind < 0.5:
+    if kind < 0.6:
         prompt = _foreign(source)
     elif kind < 0.85:
         prompt = _about_nothing(source)

@@ -26,7 +26,7 @@ Sequence = tuple[list[int], int]
 
 MERGE_TEXTS = 60_000
 LENGTH_MAX = 192
-STEPS = 1850
+STEPS = 2150
 ROWS = 160
 MUON_RATE, ADAM_RATE = 0.02, 0.004
 WARM_UP = 0.02
