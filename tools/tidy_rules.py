@@ -35,6 +35,7 @@ LAYERS = {
             ["transports", "engines", "embedders", "stores"],
             ["daemon", "simulator"],
             ["client"],
+            ["gateway"],
             ["cli"],
             ["__init__"],
         ]

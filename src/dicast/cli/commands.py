@@ -23,6 +23,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     "Run a node": (
         Command("up", "up:up", "Run a node here until it is stopped."),
+        Command(
+            "gateway",
+            "gateway:gateway",
+            "Serve OpenAI's and Anthropic's interfaces over the node running here.",
+        ),
+        Command("keys", "keys:app", "The gateway's API keys: create, list, revoke."),
         Command("relay", "relaying:relay", "Run a Nostr relay for your own nodes."),
         Command("identity", "identity:app", "The node's key: new, show, import, export, password."),
         Command("models", "models:app", "The models on this machine: list, get, rm."),

@@ -70,6 +70,8 @@ def check_options(options: AskOptions, settings: AskSettings) -> tuple[Frame, in
     frame = msgspec.structs.replace(
         frame,
         labels=options.labels,
+        exact=options.exact,
+        fuzzy=options.fuzzy,
         deadline_ms=round(timeout_s * 1000),
         reveal_ms=round(options.reveal_s * 1000) if options.reveal_s is not None else frame.reveal_ms,
     )
@@ -106,6 +108,7 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
             1000 * (settings.temperature if options.temperature is None else options.temperature)
         ),
         attempts=_attempts(options, settings),
+        schema=options.schema,
     )
     result = PlanResult(
         seats=seats,
@@ -124,7 +127,8 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
 
 def _check_prompt(options: AskOptions) -> None:
     try:
-        size = len(options.prompt.encode()) + len(options.system.encode())
+        earlier = sum(len(message.content.encode()) for message in options.history)
+        size = len(options.prompt.encode()) + len(options.system.encode()) + earlier
     except UnicodeEncodeError:
         raise Rejection(
             "prompt_not_text", "The prompt holds bytes that are not UTF-8.", "Write it as UTF-8 text."
@@ -170,8 +174,8 @@ def _attempts(options: AskOptions, settings: AskSettings) -> int:
 
 
 def _messages(options: AskOptions) -> tuple[Message, ...]:
-    question = Message("user", options.prompt)
-    return (Message("system", options.system), question) if options.system else (question,)
+    system = (Message("system", options.system),) if options.system else ()
+    return (*system, *options.history, Message("user", options.prompt))
 
 
 def _can_answer(peer: PeerRecord, models: tuple[str, ...], frame: Frame) -> bool:

@@ -1,0 +1,158 @@
+"""What the gateway adds: a question of quorum 1 over HTTP beside the same question through `AsyncClient`.
+
+Run `python benchmarks/gateway.py [--questions N] [--rate R]`. Node (an instant engine, all in memory)
+and gateway run in one process, the asking side in another. First one question at a time, both ways in
+turn; then R questions a second, each way for itself. Every part has a fresh node: a node keeps a round
+for a while, and at most 256. Milliseconds; the overhead is the difference of the same percentile of both
+ways (wanted: a p95 of 10 ms).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+
+from dicast.base.crypto import KeyPair
+from dicast.client import AsyncClient
+from dicast.consensus.constants import EMBEDDER
+from dicast.daemon.config_schema import AskSettings, Settings
+from dicast.daemon.control_server import ControlServer
+from dicast.daemon.driver import Driver, Parts
+from dicast.daemon.logs import Log
+from dicast.daemon.paths import Paths
+from dicast.daemon.service import Service
+from dicast.embedders.memory import MemoryEmbedder
+from dicast.engines.memory import MemoryEngine
+from dicast.gateway.server import Address, run_gateway
+from dicast.protocol.messages import Role
+from dicast.protocol.node import Node
+from dicast.protocol.settings import Identity, NodeSettings
+from dicast.stores.memory import MemoryStore
+from dicast.transports.memory import MemoryHub
+
+QUESTION = "What is the capital of France?"
+QUESTIONS_MAX = 240
+"""Of one node: with those that warm it up, fewer than the 256 rounds that it keeps."""
+Ask = Callable[[], Awaitable[None]]
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--rate", type=int, default=20)
+    parser.add_argument("--serve", type=Path)
+    given = parser.parse_args()
+    if given.serve is not None:
+        asyncio.run(_serve(given.serve))
+        return 0
+    asyncio.run(_measure(min(given.questions, QUESTIONS_MAX), given.rate))
+    return 0
+
+
+@contextmanager
+def _served() -> Generator[tuple[Path, str]]:
+    """A fresh node and gateway: the state folder, and the address."""
+    with tempfile.TemporaryDirectory(prefix="gw") as folder:
+        command = [sys.executable, __file__, "--serve", folder]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            yield Path(folder), server.stdout.readline().strip()
+        finally:
+            server.terminate()
+            server.wait()
+
+
+async def _serve(folder: Path) -> None:
+    roles = (Role.WORKER, Role.VALIDATOR)
+    offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=64)
+    identity = Identity(KeyPair.from_seed(b"benchmark"), b"benchmark".ljust(32))
+    parts = Parts(
+        MemoryStore(), [MemoryHub().transport()], [MemoryEngine()], {EMBEDDER: MemoryEmbedder(EMBEDDER)}
+    )
+    driver = Driver(Node(identity, offers), parts, "main", Log("error"))
+    driving = asyncio.create_task(driver.run())
+    await driver.started.wait()
+    control = ControlServer(Service(driver, Settings(), offers), Paths(folder).socket, Log("error"))
+    await control.start()
+    await run_gateway(folder, Address(port=0), AskSettings(), lambda url: print(url, flush=True))
+    await control.close()
+    driver.stop()
+    await driving
+
+
+async def _measure(questions: int, rate: int) -> None:
+    alone: tuple[list[float], list[float]] = ([], [])
+    async with _both_ways() as ways:
+        for _ in range(questions // 2):
+            for times, way in zip(alone, ways, strict=True):
+                times.append(await _timed(way))
+    busy: list[list[float]] = []
+    for number in range(2):
+        async with _both_ways() as ways:
+            busy.append(await _at_rate(ways[number], questions, rate))
+    print(f"{'ms':28} {'p50':>8} {'p95':>8}")
+    _row("one at a time", *alone)
+    _row(f"{rate} a second", *busy)
+
+
+@asynccontextmanager
+async def _both_ways() -> AsyncGenerator[tuple[Ask, Ask]]:
+    """Asking through the client, and through the gateway; both were tried out."""
+    body = {"model": "any", "messages": [{"role": "user", "content": QUESTION}], "dicast": {"quorum": 1}}
+    with _served() as (folder, url):
+        client = AsyncClient(folder)
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+
+            async def direct() -> None:
+                assert (await client.ask(QUESTION, quorum=1)).is_accepted
+
+            async def through() -> None:
+                (await http.post("/v1/chat/completions", json=body)).raise_for_status()
+
+            for _ in range(5):
+                await direct()
+                await through()
+            yield direct, through
+
+
+async def _timed(ask: Ask) -> float:
+    began = time.perf_counter()
+    await ask()
+    return (time.perf_counter() - began) * 1000
+
+
+async def _at_rate(ask: Ask, questions: int, rate: int) -> list[float]:
+    """Every question starts at its time, whether or not those before it were answered."""
+    began = time.perf_counter()
+    asking: list[asyncio.Task[float]] = []
+    for number in range(questions):
+        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        asking.append(asyncio.create_task(_timed(ask)))
+    return list(await asyncio.gather(*asking))
+
+
+def _row(title: str, direct: list[float], through: list[float]) -> None:
+    """Three lines of the table; the overhead at the 95th percentile."""
+    points = [(_percentile(direct, share), _percentile(through, share)) for share in (50, 95)]
+    for way, index in (("client", 0), ("gateway", 1)):
+        print(f"{title + ', ' + way:28} " + " ".join(f"{point[index]:8.1f}" for point in points))
+    print(f"{title + ', overhead':28} " + " ".join(f"{point[1] - point[0]:8.1f}" for point in points))
+
+
+def _percentile(values: list[float], share: int) -> float:
+    return sorted(values)[min(len(values) - 1, len(values) * share // 100)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

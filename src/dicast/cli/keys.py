@@ -1,0 +1,90 @@
+"""`dicast keys`: the gateway's API keys."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+from cyclopts import App
+
+from dicast.cli.common import DEFAULTS, Common, Repeated
+from dicast.cli.output import note, print_result, table
+from dicast.gateway.keys import RATE_DEFAULT, KeyFile, KeyRecord, Scope
+
+app = App(
+    name="keys",
+    help="The gateway's API keys, stored as hashes. A running gateway sees changes at once.",
+    help_format="plaintext",
+)
+
+
+@app.command
+def create(
+    name: str,
+    /,
+    *,
+    scope: Annotated[tuple[Literal["infer", "read", "admin"], ...], Repeated] = (),
+    rate: int = RATE_DEFAULT,
+    common: Common = DEFAULTS,
+) -> None:
+    """Make a key and print it: this is the only time it can be seen.
+
+    Parameters
+    ----------
+    name
+        What to call it.
+    scope
+        What it may do: infer asks, read looks, admin is kept for later; may be given several times.
+        Left out: infer and read.
+    rate
+        Requests a minute.
+    """
+    common.paths().prepare()
+    scopes = tuple(Scope(one) for one in scope)
+    key = _file(common).create(name, scopes, rate, int(time.time()))
+    print_result({"name": name, "key": key}, key, common.json)
+    note("Keep it: only its hash is stored.")
+
+
+@app.command(name="list")
+def list_(*, common: Common = DEFAULTS) -> None:
+    """List the keys, without the keys themselves."""
+    records = _file(common).records()
+    rows = [
+        (one.id, one.name, ",".join(one.scopes), f"{one.rate_per_minute}/min", _day(one.created_unix_s))
+        for one in records
+    ]
+    shown = [_shown(one) for one in records]
+    print_result(shown, table(("id", "name", "scopes", "rate", "created"), rows), common.json)
+
+
+@app.command
+def revoke(name: str, /, *, common: Common = DEFAULTS) -> None:
+    """Revoke a key at once.
+
+    Parameters
+    ----------
+    name
+        The key's id, or the name of all keys of that name.
+    """
+    gone = _file(common).revoke(name)
+    text = "\n".join(f"revoked {one.id} {one.name}" for one in gone)
+    print_result([_shown(one) for one in gone], text, common.json)
+
+
+def _file(common: Common) -> KeyFile:
+    return KeyFile(common.paths().state_dir)
+
+
+def _shown(record: KeyRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "scopes": list(record.scopes),
+        "rate_per_minute": record.rate_per_minute,
+        "created_unix_s": record.created_unix_s,
+    }
+
+
+def _day(unix_s: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(unix_s))

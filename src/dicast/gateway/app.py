@@ -1,0 +1,62 @@
+"""The application: every route with the scope it needs, behind one guard."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route
+
+from dicast.gateway.anthropic_messages import MessagesRoute
+from dicast.gateway.guard import Access, Guard, Rules
+from dicast.gateway.keys import Scope
+from dicast.gateway.node_routes import NodeRoutes
+from dicast.gateway.openai_chat import ChatRoute
+from dicast.gateway.openai_completions import CompletionRoute
+from dicast.gateway.openai_models import ModelsRoute
+from dicast.gateway.parts import Endpoint, Parts
+
+RULES = Rules(
+    scopes={
+        "POST /v1/chat/completions": Scope.INFER,
+        "POST /v1/completions": Scope.INFER,
+        "POST /v1/messages": Scope.INFER,
+        "GET /v1/models": Scope.READ,
+        "GET /v1/models/{model:path}": Scope.READ,
+        "GET /api/certificates/{request_id}": Scope.READ,
+        "GET /metrics": Scope.READ,
+    },
+    public=frozenset({"GET /healthz"}),
+)
+
+
+class Way(NamedTuple):
+    """One route."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+
+
+def make_app(parts: Parts, access: Access, rules: Rules = RULES) -> Starlette:
+    """The ASGI application. Whatever `rules` does not name is closed."""
+    routes = make_routes(parts)
+    guard = Middleware(Guard, routes=routes, rules=rules, access=access, metrics=parts.metrics)
+    return Starlette(routes=routes, middleware=[guard])
+
+
+def make_routes(parts: Parts) -> list[BaseRoute]:
+    """Every route there is."""
+    models, node = ModelsRoute(parts), NodeRoutes(parts)
+    ways = (
+        Way("POST", "/v1/chat/completions", ChatRoute(parts).post),
+        Way("POST", "/v1/completions", CompletionRoute(parts).post),
+        Way("POST", "/v1/messages", MessagesRoute(parts).post),
+        Way("GET", "/v1/models", models.every),
+        Way("GET", "/v1/models/{model:path}", models.one),
+        Way("GET", "/api/certificates/{request_id}", node.certificate),
+        Way("GET", "/metrics", node.metrics),
+        Way("GET", "/healthz", node.health),
+    )
+    return [Route(way.path, parts.answering(way.endpoint), methods=[way.method]) for way in ways]

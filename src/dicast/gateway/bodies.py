@@ -1,0 +1,67 @@
+"""Reading a request's body: bounded in size and in time, JSON by its content type, strict in its types."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.types import Receive
+
+from dicast.gateway.errors import GatewayError
+from dicast.gateway.replies import ClientGoneError
+
+T = TypeVar("T")
+BODY_BYTES_MAX = 1024 * 1024
+"""32 KiB of prompt, six times that when every character is escaped, and room for what clients add."""
+BODY_TIMEOUT_S = 10.0
+"""A mebibyte in ten seconds is 0.8 Mbit/s; whoever is slower holds a connection for nothing."""
+
+
+async def read_body(request: Request, kind: type[T], timeout_s: float = BODY_TIMEOUT_S) -> T:
+    """The body as `kind`. Raises GatewayError, or ClientGoneError."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise GatewayError("not_json", "Send the body as application/json.")
+    length = request.headers.get("content-length", "0")
+    if length.isascii() and length.isdigit() and int(length) > BODY_BYTES_MAX:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(timeout_s):
+            content = await _whole(request.receive)
+    except TimeoutError as error:
+        raise GatewayError("body_too_slow", f"The body took longer than {timeout_s:g} s.") from error
+    return _decoded(content, kind)
+
+
+async def _whole(receive: Receive) -> bytes:
+    content = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        content += message.get("body", b"")
+        if len(content) > BODY_BYTES_MAX:
+            raise _too_large()
+        if not message.get("more_body", False):
+            return bytes(content)
+
+
+def _decoded(content: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise GatewayError("invalid_request", f"{error}.", field=_field(str(error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise GatewayError("invalid_json", f"The body is no JSON: {error}.") from error
+
+
+def _field(complaint: str) -> str | None:
+    """`Expected … - at `$.messages[0]`` -> messages[0]."""
+    _, mark, place = complaint.rpartition("at `$.")
+    return place.rstrip("`") if mark else None
+
+
+def _too_large() -> GatewayError:
+    return GatewayError("body_too_large", f"A body has at most {BODY_BYTES_MAX} bytes.")

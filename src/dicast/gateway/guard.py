@@ -1,0 +1,196 @@
+"""One guard before every route: what no rule allows is denied. Host, origin, key, scope, rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dicast.gateway.errors import Dialect, GatewayError
+from dicast.gateway.keys import KEY_PREFIX, KeyFile, KeyRecord
+from dicast.gateway.keys import Scope as KeyScope
+from dicast.gateway.metrics import Metrics
+from dicast.gateway.replies import error_response
+
+PUBLIC_MAX = 5
+"""Routes that need nothing at all: each is a hole, so there are few."""
+CALLERS_MAX = 20_000
+"""Rates remembered: twice as many as there can be keys."""
+
+
+class Rules:
+    """What each `METHOD /path` needs; a route that stands in neither is closed to everybody."""
+
+    def __init__(self, scopes: Mapping[str, KeyScope], public: frozenset[str]) -> None:
+        assert len(public) <= PUBLIC_MAX, "too many public routes"
+        self.scopes = scopes
+        self.public = public
+
+    def allows(self, rule: str) -> bool:
+        """Whether anybody at all may use it."""
+        return rule in self.scopes or rule in self.public
+
+
+class Caller:
+    """Who asks: a key, or nobody in particular on this machine."""
+
+    def __init__(self, record: KeyRecord | None, keys: KeyFile, key: str = "") -> None:
+        self.record = record
+        self._keys = keys
+        self._key = key
+
+    def is_allowed(self, scope: KeyScope) -> bool:
+        """Whether the key may do this; without a key, asking and looking are free on this machine."""
+        if self.record is None:
+            return scope is not KeyScope.ADMIN
+        return scope in self.record.scopes
+
+    def check(self) -> None:
+        """Raise GatewayError when the key was revoked in the meantime."""
+        if self.record is not None and self._keys.find(self._key) is None:
+            raise GatewayError("key_invalid", "This key was revoked.")
+
+
+class Rates:
+    """Requests a minute by key, for all dialects: a bucket that fills steadily and holds a minute's worth."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, record: KeyRecord) -> None:
+        """Count one request; raises GatewayError when the bucket is empty."""
+        now = self._clock()
+        left, at = self._buckets.pop(record.id, (float(record.rate_per_minute), now))
+        left = min(float(record.rate_per_minute), left + (now - at) * record.rate_per_minute / 60)
+        while len(self._buckets) >= CALLERS_MAX:
+            del self._buckets[next(iter(self._buckets))]
+        self._buckets[record.id] = (left - 1 if left >= 1 else left, now)
+        if left < 1:
+            raise GatewayError("rate_limited", f"This key may ask {record.rate_per_minute} times a minute.")
+
+
+class Guard:
+    """The middleware. `hosts` are the names by which clients may call the gateway, without ports."""
+
+    def __init__(
+        self, app: ASGIApp, *, routes: list[BaseRoute], rules: Rules, access: Access, metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._routes = routes
+        self._rules = rules
+        self._access = access
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer with the reason why not."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        rule, path = self._rule(scope)
+        counting = _counting(send, path, self._metrics)
+        try:
+            scope["dicast_caller"] = self._admit(Headers(scope=scope), rule)
+        except GatewayError as error:
+            self._metrics.count_error(error.code)
+            await error_response(error, dialect_of(scope))(scope, receive, counting)
+            return
+        await self._app(scope, receive, counting)
+
+    def _rule(self, scope: Scope) -> tuple[str, str]:
+        """The rule of the route that a request would reach, e.g. `GET /v1/models`; and its path."""
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        partial = ""
+        for route in self._routes:
+            match, _ = route.matches(scope)
+            path = route.path if isinstance(route, Route) else "?"
+            if match is Match.FULL:
+                return f"{method} {path}", path
+            if match is Match.PARTIAL:
+                partial = path
+        return (f"! {partial}", partial) if partial else ("", "unknown")
+
+    def _admit(self, headers: Headers, rule: str) -> Caller:
+        self._access.check_host(headers)
+        if rule in self._rules.public:
+            return self._access.nobody()
+        caller = self._access.caller(headers)
+        if not rule:
+            raise GatewayError("not_found", "There is nothing at this address.")
+        if rule.startswith("!"):
+            raise GatewayError("method_not_allowed", f"{rule[2:]} takes another method.")
+        needed = self._rules.scopes.get(rule)
+        if needed is None:
+            raise GatewayError("route_closed", "This route is open to nobody.")
+        if not caller.is_allowed(needed):
+            raise GatewayError("scope_missing", f"This needs a key with the scope {needed.value}.")
+        if caller.record is not None:
+            self._access.rates.take(caller.record)
+        return caller
+
+
+class Access:
+    """Who may come in: the host names, the keys, and whether a key is needed at all."""
+
+    def __init__(self, keys: KeyFile, hosts: frozenset[str], *, needs_key: bool) -> None:
+        self._keys = keys
+        self._hosts = hosts
+        self._needs_key = needs_key
+        self.rates = Rates()
+
+    def check_host(self, headers: Headers) -> None:
+        """Refuse names that are not the gateway's (a page that rebinds its own), and web pages."""
+        host = _host_name(headers.get("host", ""))
+        if host not in self._hosts:
+            raise GatewayError(
+                "host_refused", f"The gateway is not called {host[:64]!r}; --allow-host adds a name."
+            )
+        if "origin" in headers:
+            raise GatewayError("origin_refused", "Web pages may not ask the gateway.")
+
+    def nobody(self) -> Caller:
+        """Whoever uses a public route."""
+        return Caller(None, self._keys)
+
+    def caller(self, headers: Headers) -> Caller:
+        """Who asks. Raises GatewayError for a wrong key, and without a key where one is needed."""
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        key = headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else "")
+        if not key.startswith(KEY_PREFIX):
+            if self._needs_key:
+                raise GatewayError("key_invalid", "A key is needed: `dicast keys create NAME` makes one.")
+            return self.nobody()
+        record = self._keys.find(key)
+        if record is None:
+            raise GatewayError("key_invalid", "This key is unknown or was revoked.")
+        return Caller(record, self._keys, key)
+
+
+def dialect_of(scope: Scope) -> Dialect:
+    """In whose shape to answer errors."""
+    path = scope["path"]
+    if path.startswith("/v1/messages"):
+        return Dialect.ANTHROPIC
+    return Dialect.OPENAI if path.startswith("/v1/") else Dialect.NATIVE
+
+
+def _host_name(header: str) -> str:
+    """`[::1]:8080` -> ::1; `Name:80` -> name."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.rpartition(":")[0].lower() if ":" in header else header.lower()
+
+
+def _counting(send: Send, route: str, metrics: Metrics) -> Send:
+    async def counted(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            metrics.count_request(route, message["status"])
+        await send(message)
+
+    return counted

@@ -1,0 +1,85 @@
+"""What `/metrics` tells Prometheus: each number is counted where it happens."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from dicast.daemon.api import Answer, StatusResult
+from dicast.protocol.messages import Usage
+
+VERDICT_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
+"""From a local engine's answer to the longest default deadline and its reveal."""
+
+
+class Metrics:
+    """The numbers of one gateway."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "dicast_gateway_requests",
+            "Requests by route and status.",
+            ("route", "status"),
+            registry=self._registry,
+        )
+        self._refused = Counter(
+            "dicast_gateway_errors", "Errors by their code.", ("code",), registry=self._registry
+        )
+        self._verdicts = Counter(
+            "dicast_verdicts",
+            "Verdicts by outcome and reason.",
+            ("outcome", "reason"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "dicast_verdict_seconds",
+            "Time to the verdict.",
+            buckets=VERDICT_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._tokens = Counter(
+            "dicast_tokens", "Tokens as the winners counted them.", ("kind",), registry=self._registry
+        )
+        self.asking = Gauge("dicast_gateway_asking", "Questions at the node now.", registry=self._registry)
+        self.waiting = Gauge(
+            "dicast_gateway_waiting", "Questions that wait for a place.", registry=self._registry
+        )
+        self._peers = Gauge("dicast_peers", "Nodes that the node knows.", registry=self._registry)
+        self._rounds = Gauge("dicast_open_rounds", "Rounds open at the node.", registry=self._registry)
+        self._packets = Gauge(
+            "dicast_packets",
+            "Packets of the node since it started.",
+            ("transport", "way"),
+            registry=self._registry,
+        )
+        self._refusals = Gauge(
+            "dicast_packets_refused", "Packets the node refused.", ("reason",), registry=self._registry
+        )
+
+    def count_request(self, route: str, status: int) -> None:
+        """A response began."""
+        self._requests.labels(route, str(status)).inc()
+
+    def count_error(self, code: str) -> None:
+        """A request was refused, or failed."""
+        self._refused.labels(code).inc()
+
+    def count_verdict(self, answer: Answer, usage: Usage | None, seconds: float) -> None:
+        """A round ended."""
+        self._verdicts.labels(answer.outcome, answer.reason).inc()
+        self._seconds.observe(seconds)
+        if usage is not None:
+            self._tokens.labels("prompt").inc(usage.prompt_tokens)
+            self._tokens.labels("completion").inc(usage.completion_tokens)
+
+    def page(self, status: StatusResult) -> bytes:
+        """Everything, in Prometheus' text format, with the node's own numbers as of now."""
+        self._peers.set(status.peers)
+        self._rounds.set(status.open_rounds)
+        for transport in status.transports:
+            self._packets.labels(transport.name, "received").set(transport.received)
+            self._packets.labels(transport.name, "sent").set(transport.sent)
+            self._packets.labels(transport.name, "dropped").set(transport.dropped)
+        for reason, count in status.refused.items():
+            self._refusals.labels(reason).set(count)
+        return generate_latest(self._registry)

@@ -1,0 +1,144 @@
+"""`/v1/chat/completions`: OpenAI's chat, whole and streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dicast.client import AskKeywords
+from dicast.gateway.asking import Agreed, Wanted
+from dicast.gateway.bodies import read_body
+from dicast.gateway.conversation import Turn, conversation
+from dicast.gateway.errors import Dialect, GatewayError, invalid
+from dicast.gateway.json_format import JsonForm, ResponseFormat, json_form
+from dicast.gateway.neutral import Neutral
+from dicast.gateway.openai_fields import (
+    SHARED_NEUTRAL,
+    Shared,
+    Tokens,
+    envelope,
+    finish_of,
+    options_of,
+    usage_of,
+)
+from dicast.gateway.parts import Parts
+from dicast.gateway.replies import event, json_response, pieces
+from dicast.gateway.told import dicast_headers
+
+WAITING = b": waiting for the verdict\n\n"
+"""A comment, which every reader of server-sent events passes over."""
+DONE = b"data: [DONE]\n\n"
+
+
+class ChatRequest(Shared, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body; fields of type Any are refused unless they ask for nothing."""
+
+    messages: list[Turn]
+    max_completion_tokens: Tokens | None = None
+    response_format: ResponseFormat | None = None
+    tools: Any = None
+    tool_choice: Any = None
+    parallel_tool_calls: Any = None
+    functions: Any = None
+    function_call: Any = None
+    top_logprobs: Any = None
+    modalities: Any = None
+    audio: Any = None
+    prediction: Any = None
+    reasoning_effort: Any = None
+    verbosity: Any = None
+    web_search_options: Any = None
+    store: Any = None
+    metadata: dict[str, Any] | None = None
+    service_tier: Any = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: Any = None
+    moderation: Any = None
+
+
+CHAT_NEUTRAL: Neutral = {
+    **SHARED_NEUTRAL,
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "top_logprobs": (0,),
+    "modalities": (["text"],),
+    "audio": (),
+    "prediction": (),
+    "reasoning_effort": (),
+    "verbosity": (),
+    "web_search_options": (),
+    "store": (False,),
+    "moderation": (),
+    "service_tier": ("auto", "default"),
+}
+
+
+class ChatRoute:
+    """Answers `POST /v1/chat/completions`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def post(self, request: Request) -> Response:
+        """One completion."""
+        body = await read_body(request, ChatRequest, self._parts.budgets.body_s)
+        wanted = _wanted(body, request)
+        if body.stream:
+            with_usage = body.includes_usage()
+            return await self._parts.stream(
+                request, wanted, WAITING, lambda agreed: _chunks(agreed, with_usage), failed_stream
+            )
+        agreed = await self._parts.agreed(request, wanted)
+        message = {"role": "assistant", "content": agreed.text, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(agreed)}
+        answer = {
+            **envelope("chatcmpl", "chat.completion", agreed),
+            "choices": [choice],
+            "usage": usage_of(agreed.usage),
+            "dicast": agreed.field,
+        }
+        return json_response(answer, dicast_headers(agreed.field))
+
+
+def failed_stream(error: GatewayError) -> Iterable[bytes]:
+    """How a stream of OpenAI's says that there is no answer."""
+    return (event(error.body(Dialect.OPENAI)), DONE)
+
+
+def _wanted(body: ChatRequest, request: Request) -> Wanted:
+    if body.max_tokens is not None and body.max_completion_tokens is not None:
+        raise invalid("max_tokens", "given beside max_completion_tokens, which is its newer name.")
+    max_tokens = body.max_completion_tokens or body.max_tokens
+    options = options_of(body, request, CHAT_NEUTRAL, max_tokens)
+    said = conversation(body.messages)
+    form = json_form(body.response_format)
+    options.update(AskKeywords(system=said.system, history=said.history, schema=form.schema))
+    if options.get("exact") or options.get("fuzzy"):
+        form = JsonForm(form.schema, closed=form.closed if options.get("fuzzy") else ())
+    else:
+        options.update(AskKeywords(exact=form.exact, fuzzy=form.fuzzy))
+    return Wanted(said.prompt, options, form)
+
+
+def _chunks(agreed: Agreed, with_usage: bool) -> Iterator[bytes]:
+    head = envelope("chatcmpl", "chat.completion.chunk", agreed)
+
+    def chunk(delta: dict[str, str], finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return event({**head, "choices": [choice], **more})
+
+    yield chunk({"role": "assistant", "content": ""})
+    for piece in pieces(agreed.text):
+        yield chunk({"content": piece})
+    yield chunk({}, finish_of(agreed), dicast=agreed.field)
+    if with_usage:
+        yield event({**head, "choices": [], "usage": usage_of(agreed.usage)})
+    yield DONE

@@ -1,0 +1,114 @@
+"""What every endpoint works with, and how its errors become answers."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dicast.base.errors import DicastError
+from dicast.client import AsyncClient
+from dicast.daemon.logs import Log
+from dicast.gateway.asking import Agreed, Asker, Wanted
+from dicast.gateway.bodies import BODY_TIMEOUT_S
+from dicast.gateway.errors import GatewayError, of_node
+from dicast.gateway.guard import Caller, dialect_of
+from dicast.gateway.metrics import Metrics
+from dicast.gateway.replies import (
+    KEEP_ALIVE_S,
+    ClientGoneError,
+    Saying,
+    VerdictStream,
+    error_response,
+    while_connected,
+)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Budgets(NamedTuple):
+    """How long the gateway waits for bodies, and how often it says that it is still there."""
+
+    body_s: float = BODY_TIMEOUT_S
+    keep_alive_s: float = KEEP_ALIVE_S
+
+
+class Parts(NamedTuple):
+    """What every endpoint works with."""
+
+    client: AsyncClient
+    asker: Asker
+    metrics: Metrics
+    log: Log
+    budgets: Budgets = Budgets()
+
+    async def agreed(self, request: Request, wanted: Wanted) -> Agreed:
+        """The network's answer, while the client is there and its key is good."""
+        agreed = await while_connected(request.receive, self.asker.ask(wanted))
+        caller_of(request).check()
+        return agreed
+
+    async def stream(
+        self,
+        request: Request,
+        wanted: Wanted,
+        waiting: bytes,
+        agreed: Callable[[Agreed], Iterable[bytes]],
+        failed: Callable[[GatewayError], Iterable[bytes]],
+    ) -> Response:
+        """A stream that tells the agreed answer; what is impossible is refused before it begins."""
+        await self.asker.check(wanted)
+
+        def counted(error: GatewayError) -> Iterable[bytes]:
+            self.metrics.count_error(error.code)
+            return failed(error)
+
+        def work() -> Coroutine[Any, Any, Agreed]:
+            return self._logged(self.asker.ask(wanted))
+
+        saying = Saying(waiting, agreed, counted)
+        return VerdictStream(work, saying, caller_of(request).check, self.budgets.keep_alive_s)
+
+    async def _logged(self, work: Coroutine[Any, Any, Agreed]) -> Agreed:
+        """A failure of our own is told as such: a stream cannot change its status any more."""
+        try:
+            return await work
+        except GatewayError:
+            raise
+        except Exception as error:
+            raise self.bug(error) from error
+
+    def bug(self, error: Exception) -> GatewayError:
+        """Our own mistake, in the log and as an error."""
+        self.log.error("bug", error=repr(error), trace="".join(traceback.format_exception(error)))
+        return GatewayError("internal_error", "The gateway failed to answer; its log says why.")
+
+    def answering(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint, its errors as answers in its dialect."""
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except ClientGoneError:
+                return Response(status_code=499)
+            except GatewayError as error:
+                refusal = error
+            except DicastError as error:
+                refusal = of_node(error)
+            except Exception as error:
+                refusal = self.bug(error)
+            self.metrics.count_error(refusal.code)
+            response = error_response(refusal, dialect_of(request.scope))
+            if refusal.code in {"body_too_slow", "body_too_large"}:
+                response.headers["connection"] = "close"
+            return response
+
+        return answered
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks, as the guard found."""
+    return request.scope["dicast_caller"]

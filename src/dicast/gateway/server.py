@@ -1,0 +1,164 @@
+"""Serving the gateway: the address, who may reach it, and the node behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from starlette.types import ASGIApp
+
+from dicast.base.errors import AdapterError, ConfigurationError
+from dicast.client import AsyncClient
+from dicast.daemon.config_schema import AskSettings
+from dicast.daemon.logs import Log
+from dicast.gateway.app import make_app
+from dicast.gateway.asking import Asker
+from dicast.gateway.guard import Access
+from dicast.gateway.keys import KeyFile
+from dicast.gateway.metrics import Metrics
+from dicast.gateway.parts import Budgets, Parts
+
+CONNECTIONS_MAX = 1_536
+"""Every question that waits or runs, and half as many idle ones; beyond it uvicorn answers 503."""
+HEAD_BYTES_MAX = 32 * 1024
+"""A request's line and headers."""
+DRAIN_S = 20
+"""After SIGTERM open requests get this long."""
+IDLE_S = 30
+"""A connection without a request is closed after this."""
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where to listen. `is_public` lets other machines in, and then everybody needs a key."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    is_public: bool = False
+    names: tuple[str, ...] = ()
+
+
+async def run_gateway(
+    state_dir: Path, address: Address, defaults: AskSettings, ready: Callable[[str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` gets the address. Raises DicastError."""
+    keys = KeyFile(state_dir)
+    check_address(address, keys)
+    client = AsyncClient(state_dir)
+    await client.status()
+    metrics = Metrics()
+    parts = Parts(client, Asker(client, defaults, metrics), metrics, Log("warning", False), Budgets())
+    access = Access(keys, host_names(address), needs_key=address.is_public)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listener = bind(address)
+    try:
+        await serve(make_app(parts, access), listener, ready, stop)
+    finally:
+        listener.close()
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, but that signals are the caller's: a gateway that was told to stop has not failed."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Nothing is captured."""
+        yield
+
+
+async def serve(
+    app: ASGIApp, listener: socket.socket, ready: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Serve on a listening socket until `stop`; it takes connections before `ready` is told."""
+    server = Server(_configuration(app))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    waiting = asyncio.create_task(stop.wait())
+    ready(url_of(listener))
+    try:
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        server.should_exit = True
+        await serving
+
+
+def _configuration(app: ASGIApp) -> uvicorn.Config:
+    """No access log (prompts stay out of logs), no proxy headers, bounded heads."""
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+    )
+
+
+def check_address(address: Address, keys: KeyFile) -> None:
+    """Refuse to serve other machines unasked, or without a key. Raises ConfigurationError."""
+    try:
+        is_local = ipaddress.ip_address(address.host).is_loopback
+    except ValueError as error:
+        raise ConfigurationError(
+            "gateway_host",
+            f"--host {address.host!r} is no IP address.",
+            "For example 127.0.0.1, or 0.0.0.0 with --public.",
+        ) from error
+    if not is_local and not address.is_public:
+        raise ConfigurationError(
+            "gateway_public",
+            f"--host {address.host} lets other machines in.",
+            "Add --public if that is what you want, and put TLS in front of it; else use --host 127.0.0.1.",
+        )
+    if address.is_public and not keys.records():
+        raise ConfigurationError(
+            "gateway_keyless",
+            "--public needs a key, and there is none.",
+            "Make one: `dicast keys create NAME`.",
+        )
+
+
+def host_names(address: Address) -> frozenset[str]:
+    """By which names clients may call the gateway."""
+    return LOCAL_NAMES | {address.host} | {name.lower() for name in address.names}
+
+
+def bind(address: Address) -> socket.socket:
+    """A listening socket. Raises AdapterError."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # Named as TCP, or asyncio would leave Nagle's delay on: 40 ms an answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+        listener.listen(CONNECTIONS_MAX)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise AdapterError(
+            "gateway_port",
+            f"The gateway cannot listen on {address.host} port {address.port}: {error}.",
+            "Choose another --port, or 0 for any free one.",
+        ) from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The base address of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,218 @@
+"""Whatever comes in is answered in its dialect, and costs little: wrong, huge, slow, half closed, gone."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dicast.gateway.errors import CODES
+
+ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/messages")
+GOOD = {
+    "/v1/chat/completions": {"model": "memory", "messages": [{"role": "user", "content": "hello"}]},
+    "/v1/completions": {"model": "memory", "prompt": "hello"},
+    "/v1/messages": {"model": "memory", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]},
+}
+JSON = {"content-type": "application/json"}
+
+
+def code_of(answer: httpx.Response) -> str:
+    """The stable code, after checking that the error has its dialect's shape."""
+    body = answer.json()
+    error = body["error"]
+    if answer.request.url.path == "/v1/messages":
+        assert (body["type"], error["type"]) == ("error", CODES[error["code"]].anthropic)
+    else:
+        assert set(error) - {"dicast"} == {"message", "type", "param", "code"}
+        assert error["type"] == CODES[error["code"]].openai
+    assert answer.status_code == CODES[error["code"]].status
+    assert error["message"]
+    return error["code"]
+
+
+def post(place, route: str, content: bytes) -> httpx.Response:
+    return httpx.post(place.url + route, content=content, headers=JSON, timeout=30)
+
+
+WRONG = {
+    "nothing": (b"", "invalid_json"),
+    "no JSON": (b"{", "invalid_json"),
+    "not UTF-8": (b'{"model":"\xff"}', "invalid_json"),
+    "half a character": (b'{"model":"\\ud800"}', "invalid_json"),
+    "deep": (b"[" * 100_000, "invalid_request"),
+    "deep inside": (b'{"model":"memory","top_p":' + b"[" * 100_000, "invalid_json"),
+    "a list": (b"[]", "invalid_request"),
+    "null": (b"null", "invalid_request"),
+    "an unknown field": (b'{"modle":"memory"}', "invalid_request"),
+    "nothing given": (b"{}", "invalid_request"),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("what", WRONG)
+def test_bodies_that_are_none(place, route: str, what: str) -> None:
+    content, code = WRONG[what]
+    assert code_of(post(place, route, content)) == code
+
+
+FIELDS = {
+    "model": [1, None, "", ["memory"]],
+    "models": ["memory", [1], {}],
+    "dicast": [1, {"quorum": 0}, {"quorum": "3"}, {"qorum": 3}, {"sec_distance": 2}, {"deadline_ms": 1}],
+    "stream": ["yes", 1],
+    "max_tokens": [0, -1, "9", 10**9, 1.5],
+    "temperature": [-1, 3, "0"],
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("field", FIELDS)
+def test_wrong_values(place, route: str, field: str) -> None:
+    for value in FIELDS[field]:
+        body = json.dumps({**GOOD[route], field: value}).encode()
+        assert code_of(post(place, route, body)) == "invalid_request", value
+
+
+MESSAGES = [
+    ([], "invalid_request"),
+    ("hello", "invalid_request"),
+    ([{}], "invalid_request"),
+    ([{"role": "king", "content": "x"}], "invalid_request"),
+    ([{"role": "user", "content": ""}], "invalid_request"),
+    ([{"role": "user", "content": 1}], "invalid_request"),
+    ([{"role": "assistant", "content": "x"}], "unsupported"),
+    ([{"role": "tool", "content": "x"}], "unsupported"),
+    ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}], "unsupported"),
+    ([{"role": "user", "content": "x"}] * 300, "context_length_exceeded"),
+    ([{"role": "user", "content": "é" * 20_000}], "context_length_exceeded"),
+]
+
+
+@pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/messages"])
+@pytest.mark.parametrize("number", range(len(MESSAGES)))
+def test_wrong_messages(place, route: str, number: int) -> None:
+    messages, code = MESSAGES[number]
+    body = json.dumps({**GOOD[route], "messages": messages}).encode()
+    assert code_of(post(place, route, body)) == code
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-dicast-quorum": "many"},
+        {"x-dicast-quorm": "3"},
+        {"x-dicast-sec-distance": "nan"},
+        {"x-dicast-quorum": "-1"},
+    ],
+)
+def test_wrong_headers(place, headers: dict[str, str]) -> None:
+    for route in ROUTES:
+        answer = httpx.post(place.url + route, json=GOOD[route], headers=headers)
+        assert code_of(answer) == "invalid_request"
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_huge_bodies_are_refused_before_they_are_read(place, route: str) -> None:
+    assert code_of(post(place, route, b" " * (1 << 20) + b"{}")) == "body_too_large"
+    head = f"POST {route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with place.connect() as connection:
+        connection.sendall(f"{head}Content-Length: {10**12}\r\n\r\n".encode())
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+    with place.connect() as connection:
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        chunk = b"40000\r\n" + b" " * 0x40000 + b"\r\n"
+        connection.sendall(chunk * 4 + b"1\r\n \r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_slow_bodies_time_out(place, route: str) -> None:
+    began = time.monotonic()
+    with place.connect() as connection:
+        head = f"POST {route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        answer = connection.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        while connection.recv(65_536):
+            pass
+    assert time.monotonic() - began < 10
+
+
+def request_bytes(route: str, prompt: str, stream: bool) -> bytes:
+    body = {**GOOD[route], "stream": stream, "temperature": 0}
+    if "prompt" in body:
+        body["prompt"] = prompt
+    else:
+        body["messages"] = [{"role": "user", "content": prompt}]
+    content = json.dumps(body).encode()
+    head = f"POST {route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_client_that_vanishes_cancels_its_round(place, route: str, stream: bool, half: bool) -> None:
+    """Half closed counts as gone: who will not hear cannot be told from who left."""
+    import socket
+
+    began = place.next_open()
+    cancelled = place.next_cancelled()
+    with place.connect() as connection:
+        connection.sendall(request_bytes(route, "hold", stream))
+        began()
+        if half:
+            connection.shutdown(socket.SHUT_WR)
+            cancelled()
+    if not half:
+        cancelled()
+
+
+def test_a_stream_keeps_alive_while_it_waits(place) -> None:
+    for route, sign in (("/v1/chat/completions", b": waiting"), ("/v1/messages", b"event: ping")):
+        cancelled = place.next_cancelled()
+        with place.connect() as connection:
+            connection.sendall(request_bytes(route, "hold", True))
+            seen = b""
+            while seen.count(sign) < 3:
+                seen += connection.recv(65_536)
+            assert b"200 OK" in seen
+        cancelled()
+
+
+def test_rubbish_is_no_request(place) -> None:
+    for rubbish in (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"A" * 100_000 + b"\r\n\r\n"):
+        with place.connect() as connection:
+            connection.sendall(rubbish)
+            assert connection.recv(65_536).split(b" ")[1] in {b"400", b"421"}
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELD_NAMES = [
+    *("model", "messages", "prompt", "models", "dicast", "stream", "stream_options", "max_tokens", "n"),
+    *("temperature", "response_format", "tools", "system", "stop", "metadata", "user", "thinking"),
+]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(ROUTES), st.dictionaries(st.sampled_from(FIELD_NAMES), values, min_size=1, max_size=4))
+def test_any_body_is_answered(place, route: str, fields: dict) -> None:
+    """Never a 500: an answer, or an error with its code and shape."""
+    answer = httpx.post(place.url + route, json={**GOOD[route], **fields}, timeout=30)
+    if answer.status_code != 200:
+        assert code_of(answer) not in {"internal_error", "round_failed"}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(ROUTES), st.binary(max_size=64))
+def test_any_bytes_are_answered(place, route: str, content: bytes) -> None:
+    assert code_of(post(place, route, content)) in {"invalid_json", "invalid_request"}

@@ -1,0 +1,214 @@
+"""One guard before every route: hosts, origins, keys, scopes and rates."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+from contextlib import suppress
+
+import httpx
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.routing import Route
+
+from dicast.base.errors import ConfigurationError, Rejection
+from dicast.client import AsyncClient
+from dicast.daemon.config_schema import AskSettings
+from dicast.daemon.logs import Log
+from dicast.gateway.app import RULES, make_app, make_routes
+from dicast.gateway.asking import Asker
+from dicast.gateway.errors import GatewayError
+from dicast.gateway.guard import PUBLIC_MAX, Access, Rates, Rules
+from dicast.gateway.keys import KeyFile, KeyRecord, Scope
+from dicast.gateway.metrics import Metrics
+from dicast.gateway.parts import Parts
+from dicast.gateway.server import Address, check_address, host_names
+
+BODY = {"model": "memory", "messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture
+def parts(tmp_path) -> Parts:
+    client, metrics = AsyncClient(tmp_path), Metrics()
+    asker = Asker(client, AskSettings(), metrics)
+    return Parts(client, asker, metrics, Log("error", stream=io.StringIO()))
+
+
+def test_every_route_has_a_scope_or_is_one_of_few_public_ones(parts) -> None:
+    routes = make_routes(parts)
+    assert all(isinstance(route, Route) for route in routes)
+    rules = {f"{method} {route.path}" for route in routes for method in route.methods - {"HEAD"}}
+    assert [rule for rule in sorted(rules) if not RULES.allows(rule)] == []
+    assert rules == {*RULES.scopes, *RULES.public}
+    assert len(RULES.public) <= PUBLIC_MAX
+    assert not set(RULES.scopes) & RULES.public
+
+
+@pytest.mark.anyio
+async def test_a_route_without_a_rule_is_closed(parts, tmp_path) -> None:
+    access = Access(KeyFile(tmp_path), host_names(Address()), needs_key=False)
+    app = make_app(parts, access, Rules({}, frozenset()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        for route in make_routes(parts):
+            method = next(iter(route.methods - {"HEAD"}))
+            answer = await client.request(method, route.path.partition("{")[0])
+            assert answer.json()["error"]["code"] in {"route_closed", "not_found"}, route.path
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+def test_other_names_are_refused(place, host: str) -> None:
+    answer = httpx.get(f"{place.url}/v1/models", headers={"host": host})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (421, "host_refused")
+    assert httpx.get(f"{place.url}/healthz", headers={"host": host}).status_code == 421
+
+
+def test_web_pages_are_refused_and_nothing_is_shared_with_them(place) -> None:
+    answer = httpx.get(f"{place.url}/v1/models", headers={"origin": "https://evil.example"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_refused")
+    answer = httpx.options(f"{place.url}/v1/chat/completions", headers={"origin": "https://evil.example"})
+    assert answer.status_code == 403
+    simple = httpx.post(f"{place.url}/v1/chat/completions", content=json.dumps(BODY))
+    assert (simple.status_code, simple.json()["error"]["code"]) == (415, "not_json")
+    assert not [name for name in simple.headers if name.startswith("access-control")]
+
+
+def test_addresses_and_methods_that_are_none(place) -> None:
+    assert httpx.get(f"{place.url}/v1/nothing").json()["error"]["code"] == "not_found"
+    assert httpx.get(f"{place.url}/v1/chat/completions").json()["error"]["code"] == "method_not_allowed"
+    answer = httpx.get(f"{place.url}/v1/messages").json()
+    assert (answer["type"], answer["error"]["code"]) == ("error", "method_not_allowed")
+    assert httpx.get(f"{place.url}/api/certificates/..").status_code == 404
+    for wrong in ("ff" * 32, "ab", "%2e%2e", "A" * 64):
+        answer = httpx.get(f"{place.url}/api/certificates/{wrong}")
+        assert answer.json()["error"]["code"] == "certificate_missing"
+    assert httpx.get(f"{place.url}/healthz").json() == {"status": "ok"}
+    assert httpx.head(f"{place.url}/healthz").status_code == 200
+
+
+def test_everybody_needs_a_key_where_others_can_reach(public_place) -> None:
+    url = public_place.url
+    for path in ("/v1/models", "/metrics", "/nothing"):
+        answer = httpx.get(url + path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "key_invalid")
+    assert httpx.get(f"{url}/v1/models", headers={"x-api-key": "sk-something"}).status_code == 401
+    assert httpx.get(f"{url}/healthz").status_code == 200
+    key = public_place.key()
+    for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}):
+        assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
+        assert httpx.post(f"{url}/v1/messages", json=BODY, headers=headers).status_code == 400
+    assert httpx.get(f"{url}/v1/models", headers={"x-api-key": key, "host": "dicast.test"}).status_code == 200
+
+
+def test_a_key_does_what_its_scopes_say(public_place) -> None:
+    looks = {"x-api-key": public_place.key(Scope.READ)}
+    asks = {"x-api-key": public_place.key(Scope.INFER)}
+    url = public_place.url
+    assert httpx.get(f"{url}/v1/models", headers=looks).status_code == 200
+    refused = httpx.post(f"{url}/v1/chat/completions", json=BODY, headers=looks)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
+    refused = httpx.get(f"{url}/metrics", headers=asks)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
+    assert httpx.post(f"{url}/v1/chat/completions", json=BODY, headers=asks).status_code == 200
+
+
+def test_rates_are_counted_in_one_place_for_all_dialects(public_place) -> None:
+    headers = {"x-api-key": public_place.key(rate=3)}
+    url = public_place.url
+    statuses = [
+        httpx.get(f"{url}/v1/models", headers=headers).status_code,
+        httpx.post(f"{url}/v1/chat/completions", json={}, headers=headers).status_code,
+        httpx.post(f"{url}/v1/messages", json={}, headers=headers).status_code,
+        httpx.post(f"{url}/v1/messages", json={}, headers=headers).status_code,
+    ]
+    assert statuses == [200, 400, 400, 429]
+    answer = httpx.get(f"{url}/v1/models", headers=headers)
+    assert (answer.json()["error"]["code"], answer.headers["retry-after"]) == ("rate_limited", "1")
+
+
+def test_a_revoked_key_is_refused_at_once_even_mid_stream(public_place) -> None:
+    key = public_place.key(name="leaked")
+    cancelled = public_place.next_cancelled()
+    hold = [{"role": "user", "content": "hold"}]
+    with openai.OpenAI(base_url=f"{public_place.url}/v1", api_key=key) as client:
+        stream = client.chat.completions.create(model="memory", messages=hold, stream=True)
+        public_place.keys.revoke("leaked")
+        with pytest.raises(openai.APIError) as caught:
+            list(stream)
+        assert caught.value.code == "key_invalid"
+        cancelled()
+        with pytest.raises(openai.AuthenticationError):
+            client.models.list()
+
+
+def test_a_key_on_loopback_is_checked_when_it_is_one_of_ours(place) -> None:
+    assert httpx.get(f"{place.url}/v1/models", headers={"x-api-key": "anything"}).status_code == 200
+    answer = httpx.get(f"{place.url}/v1/models", headers={"x-api-key": "dicast-nothing"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "key_invalid")
+
+
+def test_keys_are_stored_as_hashes_that_only_the_owner_reads(tmp_path) -> None:
+    keys = KeyFile(tmp_path)
+    key = keys.create("laptop", (), 600, 7)
+    (path,) = tmp_path.glob("gateway-keys.json")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert key not in path.read_text()
+    assert key.removeprefix("dicast-") not in path.read_text()
+    found = KeyFile(tmp_path).find(key)
+    assert found is not None
+    assert (found.name, found.scopes, found.created_unix_s) == ("laptop", (Scope.INFER, Scope.READ), 7)
+    assert keys.find(key + "x") is None
+    assert [one.id for one in keys.revoke("laptop")] == [found.id]
+    assert keys.find(key) is None
+    with pytest.raises(ConfigurationError, match="key_missing"):
+        keys.revoke("laptop")
+    for name in ("", "x" * 65, "a\nb"):
+        with pytest.raises(Rejection, match="key_name"):
+            keys.create(name, (), 600, 0)
+    path.write_text("[{}]")
+    with pytest.raises(ConfigurationError, match="keys_unreadable"):
+        keys.find(key)
+
+
+@given(st.lists(st.integers(0, 100_000), max_size=60), st.integers(1, 100))
+def test_no_minute_holds_more_than_twice_the_rate(gaps: list[int], rate: int) -> None:
+    """A full bucket and what flows in meanwhile; never more than the rate itself in the long run."""
+    now = [0.0]
+    rates = Rates(lambda: now[0])
+    record = KeyRecord(id="a", name="a", digest="0" * 64, scopes=(), rate_per_minute=rate)
+    taken: list[float] = []
+    for gap in gaps:
+        now[0] += gap / 1000
+        with suppress(GatewayError):
+            rates.take(record)
+            taken.append(now[0])
+    for start in taken:
+        assert len([at for at in taken if start <= at < start + 60]) <= 2 * rate
+    assert len(taken) <= rate + now[0] * rate / 60 + 1
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        (Address("0.0.0.0"), "gateway_public"),
+        (Address("192.0.2.1"), "gateway_public"),
+        (Address("::"), "gateway_public"),
+        (Address("0.0.0.0", is_public=True), "gateway_keyless"),
+        (Address(is_public=True), "gateway_keyless"),
+        (Address("localhost"), "gateway_host"),
+    ],
+)
+def test_other_machines_are_served_only_when_asked_for_and_with_a_key(tmp_path, address, code: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_address(address, KeyFile(tmp_path))
+    assert caught.value.code == code
+    assert caught.value.next_step
+
+
+def test_a_key_opens_the_door(tmp_path) -> None:
+    keys = KeyFile(tmp_path)
+    keys.create("laptop", (), 600, 0)
+    check_address(Address("0.0.0.0", is_public=True), keys)
+    check_address(Address("::1"), keys)

@@ -1,0 +1,103 @@
+"""`response_format` and back: schemas in the judge's subset, pointers, and the agreed document."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicast.consensus.schema import parse_schema
+from dicast.gateway.errors import GatewayError
+from dicast.gateway.json_format import (
+    JsonForm,
+    JsonSchema,
+    ResponseFormat,
+    document_of,
+    extra_fields,
+    json_form,
+)
+
+NAMES = st.text("ab/~*é ", min_size=1, max_size=3)
+
+
+def form_of(schema: dict) -> JsonForm:
+    return json_form(ResponseFormat("json_schema", JsonSchema(schema)))
+
+
+def test_wording_is_free_in_texts_and_nowhere_else() -> None:
+    schema = {
+        "title": "Answer",
+        "type": "object",
+        "properties": {
+            "why": {"type": "string", "description": "in your words"},
+            "kind": {"type": "string", "enum": ["a", "b"]},
+            "place": {
+                "type": "object",
+                "properties": {"a/b": {"type": "number"}},
+                "required": ["a/b"],
+                "additionalProperties": False,
+            },
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["why", "kind", "place", "tags"],
+    }
+    form = form_of(schema)
+    assert (form.fuzzy, form.exact) == (("/why",), ("/kind", "/place/a~1b", "/tags"))
+    assert form.closed == (("/place", frozenset({"a/b"})),)
+    assert "description" not in form.schema
+    parse_schema(form.schema)
+
+
+def test_a_field_that_may_be_missing_is_compared_with_its_whole_object() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    assert (form_of(schema).exact, form_of(schema).fuzzy) == (("",), ())
+
+
+def test_fields_that_a_closed_object_does_not_name_are_seen() -> None:
+    item = {"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": False}
+    form = form_of({"type": "array", "items": item})
+    assert extra_fields(form, '[{"a":null},{"b":1},{}]') == ["/*/b"]
+    assert extra_fields(form, '[{"a":null}]') == []
+
+
+@pytest.mark.parametrize("schema", [{"type": "object", "properties": 1}, {"items": []}])
+def test_what_is_no_schema_is_refused(schema: dict) -> None:
+    with pytest.raises(GatewayError) as caught:
+        form_of(schema)
+    assert caught.value.code == "invalid_request"
+
+
+def test_a_schema_that_nests_for_ever_is_refused() -> None:
+    schema: dict = {}
+    for _ in range(100):
+        schema = {"items": schema}
+    with pytest.raises(GatewayError):
+        form_of(schema)
+
+
+@given(
+    st.recursive(
+        st.integers() | st.booleans(),
+        lambda inner: st.dictionaries(NAMES, inner, min_size=1, max_size=3),
+        max_leaves=8,
+    ).filter(lambda document: isinstance(document, dict))
+)
+def test_agreed_values_become_the_document_again(document: dict) -> None:
+    def schema_of(value: object) -> dict:
+        if not isinstance(value, dict):
+            return {"type": "boolean" if isinstance(value, bool) else "integer"}
+        fields = {name: schema_of(one) for name, one in value.items()}
+        return {"type": "object", "properties": fields, "required": list(fields)}
+
+    def at(pointer: str) -> object:
+        value: object = document
+        for token in pointer.split("/")[1:]:
+            assert isinstance(value, dict)
+            value = value[token.replace("~1", "/").replace("~0", "~")]
+        return value
+
+    form = form_of(schema_of(document))
+    agreed = json.dumps({pointer: at(pointer) for pointer in form.exact})
+    assert json.loads(document_of(form, agreed)) == document
