@@ -108,9 +108,20 @@ async def test_a_stranger_may_send_anything(
             session.put(f"dicast/{topic}/at/\u00fc", b"")
             session.delete(f"dicast/{topic}/packet")
             for number in range(500):
-                session.put(f"dicast/{topic}/packet", b"noise %d" % number)
+                noise = b"noise %d" % number
+                session.put(f"dicast/{topic}/packet", noise, congestion_control=zenoh.CongestionControl.BLOCK)
 
     await asyncio.to_thread(shout)
     await wait_until(lambda: b"noise 499" in peer.wires)
     health = peer.transport.health()
     assert (health.state, health.dropped, max(map(len, peer.wires)) < 20) == ("up", 1, True)
+
+
+async def test_a_burst_arrives_whole(make_peer: MakePeer, endpoint: str, make_packet, wait_until) -> None:
+    first = await make_peer(endpoint)
+    second = await make_peer("tcp/127.0.0.1:0", endpoint)
+    await wait_until(lambda: bool(first.transport.peers() and second.transport.peers()))
+    wires = [make_packet(f"{number} " + "x" * 500) for number in range(800)]
+    for wire in wires:
+        first.transport.publish(wire)
+    await wait_until(lambda: set(wires) <= set(second.wires))

@@ -24,6 +24,8 @@ from dicast.transports.packet_queue import PacketQueue
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
 CLOSE_SECONDS_MAX = 1.0  # closing says goodbye to every peer
 PACKETS_A_HOP = 64  # handed to the writing thread together: a hop to it costs 50 us, a packet 10
+LINK_BATCHES = 8  # of 64 KiB each that wait on one link: a burst to a peer that is busy for a moment
+WAIT_BEFORE_DROP_US = 50_000  # for a link that is full, on the writing thread, once; then drops at once
 PEERS_KNOWN_MAX = 1024  # tokens remembered: as many peers as a node keeps
 
 
@@ -141,7 +143,7 @@ class ZenohTransport:
         session.declare_subscriber(f"{key}/packet", take, allowed_origin=zenoh.Locality.REMOTE)
         session.liveliness().declare_subscriber(f"{key}/at/*", see, history=True)
         publisher = session.declare_publisher(
-            f"{key}/packet", congestion_control=zenoh.CongestionControl.DROP, express=True
+            f"{key}/packet", congestion_control=zenoh.CongestionControl.DROP
         )
         self._token = session.liveliness().declare_token(own)
         return publisher
@@ -192,6 +194,8 @@ def _config(settings: ZenohSettings) -> zenoh.Config:
         "connect/timeout_ms": -1,  # Zenoh goes on trying by itself, and opening does not wait for it
         "connect/exit_on_failure": False,
         "scouting/delay": 0,
+        "transport/link/tx/queue/size/data": LINK_BATCHES,
+        "transport/link/tx/queue/congestion_control/drop/wait_before_drop": WAIT_BEFORE_DROP_US,
         "scouting/multicast/enabled": has_multicast,
         "scouting/multicast/interface": settings.interface or "lo",
     }
