@@ -20,6 +20,7 @@ from dicast.base.types import NodeId
 from dicast.daemon import api, plugins
 from dicast.daemon.clock import RealClock
 from dicast.daemon.demo_liar import with_false_names
+from dicast.daemon.demo_network import remove_stale_folders
 from dicast.daemon.discovery import CONNECT_S, OTHERS_S, QUIET_S, Discovery
 from dicast.daemon.files import write_file
 from dicast.daemon.instance_lock import InstanceLock
@@ -242,6 +243,23 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"two", [path])
     with pytest.raises(AdapterError, match="file_unwritable"):
         write_file(tmp_path / "no" / "file", b"x")
+
+
+def test_a_demonstration_sweeps_up_after_one_that_was_killed(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for name, owner in (("dead", ended.pid), ("alive", os.getpid()), ("odd", "?")):
+        folder = tmp_path / f"dicast-demo-{name}"
+        folder.mkdir()
+        (folder / "owner").write_text(str(owner))
+    (tmp_path / "dicast-demo-unowned").mkdir()
+    remove_stale_folders()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "dicast-demo-alive",
+        "dicast-demo-odd",
+        "dicast-demo-unowned",
+    ]
 
 
 def test_memory_is_measured() -> None:

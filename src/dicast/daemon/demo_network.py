@@ -28,8 +28,22 @@ START_S = 30.0
 """Seven Pythons on two slow cores start in ten seconds; three times that means that something is wrong."""
 POLL_S = 0.05
 LOG_LINES_SHOWN = 5
+FOLDER_PREFIX = "dicast-demo-"
+OWNER = "owner"
+"""Names the process whose folder it is."""
 CONFIG = "[engines.openai]\nenabled = false\n"
 LIAR_CONFIG = CONFIG + '\n[engines.tiny]\nplugin = "lying"\n'
+
+
+def remove_stale_folders() -> None:
+    """What a demonstration left behind that was itself killed without a chance to clean up."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        with suppress(OSError, ValueError):
+            owner = int((folder / OWNER).read_text("ascii"))
+            try:
+                os.kill(owner, 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class DemoNode(msgspec.Struct):
@@ -51,7 +65,9 @@ class DemoNetwork:
         self.relay = ""
         self.nodes: list[DemoNode] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._folder = Path(tempfile.mkdtemp(prefix="dicast-demo-"))
+        remove_stale_folders()
+        self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+        (self._folder / OWNER).write_text(f"{os.getpid()}\n")
         atexit.register(self.stop)
 
     @property
