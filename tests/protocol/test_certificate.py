@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dicast.base import codec
 from dicast.base.crypto import KeyPair
+from dicast.base.hashing import sha256
 from dicast.base.types import EventId, Now
 from dicast.embedders.memory import MemoryEmbedder
 from dicast.protocol.certificate import CertificateError, Fault, signature_digest, verify
@@ -88,8 +89,10 @@ def test_what_was_handed_out_holds(round_, admission):
         "admission": admission,
         "attempt": 1,
         "previous": "",
-        "embeddings_checked": True,
-        "panel_drawn": admission == "drawn",
+        "embeddings": "recomputed",
+        "panel": "draw_unchecked" if admission == "drawn" else "requesters_word",
+        "beacon_round": 2 if admission == "drawn" else 0,
+        "beacon": sha256(b"beacon-2").hex() if admission == "drawn" else "",
         "signed_seats": 5,
         "inputs_witnessed": True,
         "models": dict.fromkeys(decided.verdict.statuses, "fake-1"),
@@ -100,7 +103,7 @@ def test_without_the_embedder_the_rest_is_checked_and_it_says_so(round_):
     sheet, *_ = round_()
     data = codec.encode(sheet)
     for embedder in (None, lambda _name, _texts: None):
-        assert not verify(data, embedder).embeddings_checked
+        assert verify(data, embedder).embeddings == "not_checked"
 
 
 def test_theorem_12_1_an_event_that_was_changed_breaks_the_certificate(round_):
@@ -252,3 +255,37 @@ def test_theorem_12_4_whatever_a_sheet_says_it_holds_or_names_a_fault(round_, da
     embedder = data.draw(st.sampled_from([None, embed]))
     fault = fault_of(sheet, embedder)
     assert fault in set(Fault) or (part == "recomputed" and fault is None)
+
+
+@pytest.mark.parametrize(("name", "value"), [("unique", 1), ("v", True), ("n", "5")])
+def test_the_verdict_shown_is_compared_as_it_is_written(round_, name, value):
+    original, *_ = round_()
+    sheet = copy.deepcopy(original)
+    sheet["verdict"][name] = value
+    assert fault_of(sheet) is Fault.VERDICT_DIFFERS
+
+
+def test_bits_of_somebody_who_revealed_nothing_are_no_part_of_a_case(round_):
+    original, *_ = round_()
+    sheet = copy.deepcopy(original)
+    sheet["recomputed"][STRANGER.node_id] = {}
+    with pytest.raises(CertificateError) as caught:
+        verify(codec.encode(sheet), None)
+    assert caught.value.fault is Fault.CONTRADICTION
+
+
+def test_need_of_a_minority_witnesses_nothing(network, question):
+    asker = network.add(roles=())
+    for _ in range(5):
+        network.add()
+    network.run_for(1_000)
+    network.ask(asker, question(percentage_bp=4_000))
+    network.run_for(10_000)
+    [ready] = asker.reported(CertificateReady)
+    sheet = json.loads(ready.certificate)
+    keep = [event for event in sheet["events"] if event["kind"] != Kind.SIGNATURE]
+    signatures = [event for event in sheet["events"] if event["kind"] == Kind.SIGNATURE]
+    for count, witnessed in ((2, False), (3, True)):
+        sheet["events"] = keep + signatures[:count]
+        verification = verify(codec.encode(sheet), embed)
+        assert (verification.verdict.need, verification.inputs_witnessed) == (2, witnessed)

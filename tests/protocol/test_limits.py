@@ -16,6 +16,7 @@ from dicast.protocol.inputs import PacketReceived
 from dicast.protocol.messages import Admission, Announcement, Commit, Request, WorkState, WorkStatus
 from dicast.protocol.orphans import ORPHAN_BYTES_MAX
 from dicast.protocol.outputs import Batch, PacketRefused, RoundDecided
+from dicast.protocol.roundtable import ROUNDS_PER_REQUESTER_MAX
 from dicast.simulator.state import sizes
 
 TOPIC = topic_of("main")
@@ -27,7 +28,7 @@ STRANGER = KeyPair.from_seed(b"stranger")
 def requests(network, question):
     """Requests of strangers, each naming one worker."""
 
-    def make(worker, count):
+    def make(worker, count, keys=None):
         asked = question(seats=1, quorum=1, percentage_bp=10_000)
         for number in range(count):
             request = Request(
@@ -43,7 +44,8 @@ def requests(network, question):
                 attempt=1,
                 members=(worker.identity.node_id,),
             )
-            yield make_packet(KeyPair.from_seed(b"asker-%d" % number), TOPIC, request, network.now).wire
+            key = KeyPair.from_seed(b"asker-%d" % (number % (keys or count)))
+            yield make_packet(key, TOPIC, request, network.now).wire
 
     return make
 
@@ -66,6 +68,33 @@ def test_strangers_that_fill_the_table_of_rounds_do_not_keep_us_from_asking(netw
     network.run_for(30_000)
     [decided] = asker.reported(RoundDecided)
     assert decided.verdict.outcome is Outcome.ACCEPTED
+
+
+def test_one_requester_takes_no_more_than_its_share_of_a_node(network, requests):
+    worker = network.add()
+    network.run_for(1_000)
+    greedy = requests(worker, ROUNDS_PER_REQUESTER_MAX + 1, keys=1)
+    batches = [worker.node.handle(PacketReceived(wire, "test"), network.now) for wire in greedy]
+    assert [refusals_of(batch) for batch in batches] == [[]] * ROUNDS_PER_REQUESTER_MAX + [["full"]]
+    modest = list(requests(worker, 3, keys=3))[1:]
+    assert [
+        refusals_of(worker.node.handle(PacketReceived(wire, "test"), network.now)) for wire in modest
+    ] == [[], []]
+
+
+def test_replaying_somebodys_packets_spends_nobodys_rate(network, requests):
+    worker = network.add()
+    network.run_for(1_000)
+    greedy = list(requests(worker, ROUNDS_PER_REQUESTER_MAX + 2, keys=1))
+    for wire in greedy[:-1]:
+        worker.node.handle(PacketReceived(wire, "test"), network.now)
+    replayed = [
+        worker.node.handle(PacketReceived(greedy[-2], "a relay"), network.now)
+        for _ in range(2 * PACKETS_PER_KEY_AND_SECOND)
+    ]
+    assert [refusals_of(batch) for batch in replayed] == [["full"]] * len(replayed)
+    fresh = worker.node.handle(PacketReceived(greedy[-1], "test"), network.now)
+    assert refusals_of(fresh) == ["full"]
 
 
 def test_a_request_refused_as_full_is_checked_once_and_welcome_later(network, requests):

@@ -10,7 +10,7 @@ from dicast.base.hashing import sha256
 from dicast.consensus.panel import draw, randomness
 from dicast.consensus.reasons import Outcome
 from dicast.embedders.memory import MemoryEmbedder
-from dicast.protocol.certificate import verify
+from dicast.protocol.certificate import CertificateError, verify
 from dicast.protocol.envelope import make_packet, topic_of
 from dicast.protocol.inputs import BeaconSeen, PacketReceived
 from dicast.protocol.messages import Kind, Panel
@@ -51,8 +51,12 @@ def test_a_drawn_round_gives_a_certificate_that_proves_the_draw(network, drawn, 
     [decided] = asker.reported(RoundDecided)
     [ready] = asker.reported(CertificateReady)
     verification = verify(ready.certificate, lambda _, texts: EMBEDDER.embed(texts))
-    assert (verification.panel_drawn, verification.verdict) == (True, decided.verdict)
+    assert (verification.panel, verification.verdict) == ("draw_unchecked", decided.verdict)
     assert (decided.verdict.outcome, decided.verdict.n) == (Outcome.ACCEPTED, 8)
+    for beacons, proof in (({2: sha256(b"beacon-2").hex()}, "drawn"), ({3: "00"}, "draw_unchecked")):
+        assert verify(ready.certificate, None, beacons=beacons).panel == proof
+    with pytest.raises(CertificateError, match="panel_not_drawn"):
+        verify(ready.certificate, None, beacons={2: "00" * 32})
     candidates = {worker.identity.node_id: 2 for worker in workers}
     beacon = sha256(b"beacon-2").hex()
     seats = draw(candidates, 8, randomness(decided.request_id, beacon))

@@ -38,7 +38,7 @@ def test_five_honest_nodes_give_a_certificate_that_verifies(network, question):
     [ready] = asker.reported(CertificateReady)
     assert ready.signed_seats == 5
     verification = verify(ready.certificate, embed)
-    assert verification.embeddings_checked
+    assert verification.embeddings == "recomputed"
     assert verification.inputs_witnessed
     assert verification.verdict == decided.verdict
     assert not [report for host in network.hosts for report in host.reported(Penalised)]

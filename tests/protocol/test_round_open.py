@@ -31,7 +31,7 @@ def test_an_open_round_is_accepted_and_its_certificate_says_the_panel_was_nobody
     [ready] = asker.reported(CertificateReady)
     verification = verify(ready.certificate, None)
     assert (decided.verdict.outcome, decided.verdict.n) == (Outcome.ACCEPTED, 6)
-    assert (verification.panel_drawn, verification.admission) == (False, "open")
+    assert (verification.panel, verification.admission) == ("requesters_word", "open")
     assert ready.signed_seats == 6
     assert set(decided.verdict.statuses) == {worker.identity.node_id for worker in workers}
 

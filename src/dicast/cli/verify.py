@@ -13,13 +13,27 @@ from dicast.cli.exit_codes import Exit
 from dicast.cli.output import fields_of, note, print_error, print_result, printable
 from dicast.cli.progress import NOT_TRUTH, percent, reason_in_words, rejected_lines
 from dicast.consensus.constants import EMBEDDER
-from dicast.protocol.certificate import CERTIFICATE_BYTES_MAX, CertificateError, Verification
+from dicast.daemon.beacon_file import read_beacons
+from dicast.protocol.certificate import (
+    CERTIFICATE_BYTES_MAX,
+    CertificateError,
+    EmbeddingCheck,
+    PanelProof,
+    Verification,
+)
 from dicast.protocol.certificate import verify as verify_certificate
 
 Embed = Callable[[str, Sequence[str]], list[bytes] | None]
 
 
-def verify(file: OrStandardInput, /, *, weights: Path | None = None, common: Common = DEFAULTS) -> int:
+def verify(
+    file: OrStandardInput,
+    /,
+    *,
+    weights: Path | None = None,
+    beacon_file: Path | None = None,
+    common: Common = DEFAULTS,
+) -> int:
     """Check a certificate offline: every signature, digest, embedding and step. Exit 5 when it does not hold.
 
     Parameters
@@ -28,11 +42,14 @@ def verify(file: OrStandardInput, /, *, weights: Path | None = None, common: Com
         The certificate; - reads standard input.
     weights
         The embedder's weights, if neither installed nor in the cache.
+    beacon_file
+        Beacon values that you recorded yourself, a line of JSON each: what a drawn panel is held against.
     """
     content = _read(file)
     embed = _embedder(weights)
+    beacons = read_beacons(beacon_file) if beacon_file is not None else {}
     try:
-        found = verify_certificate(content, embed)
+        found = verify_certificate(content, embed, beacons=beacons)
     except CertificateError as error:
         print_error(
             f"certificate_{error.fault.value}",
@@ -70,22 +87,36 @@ def describe(found: Verification) -> str:
 
 
 def _embeddings(found: Verification) -> str:
-    if found.embeddings_checked:
+    if found.embeddings is EmbeddingCheck.RECOMPUTED:
         return "recomputed here with these weights: all equal"
+    if found.embeddings is EmbeddingCheck.NOT_NEEDED:
+        return "none was needed: equal texts agree, or nothing was revealed"
     return "NOT checked: the embedder's weights are not here (dicast models get minilm)"
 
 
 def _panel(found: Verification) -> str:
-    if found.panel_drawn:
-        return "drawn: the seats follow from the public beacon"
+    round_ = f"beacon round {found.beacon_round}"
+    match found.panel:
+        case PanelProof.DRAWN:
+            return f"drawn: the seats follow from the requester's list of candidates and {round_}, known here"
+        case PanelProof.DRAW_UNCHECKED:
+            return (
+                f"the requester's word: the seats follow from {round_} = {found.beacon[:16]}…, "
+                "NOT known here (--beacon-file)"
+            )
+        case PanelProof.REQUESTERS_WORD:
+            pass
     return f"the requester's word: it chose the nodes itself ({found.admission.value})"
 
 
 def _inputs(found: Verification) -> str:
     seats = f"{found.signed_seats} of {found.verdict.n} seats signed them"
+    if found.verdict.n == 1:
+        return f"one node answered, nobody else saw it: {seats}"
     if found.inputs_witnessed:
-        return f"{seats}, {found.verdict.need} are enough: nobody can show other inputs unnoticed"
-    return f"one sealer's word: {seats}, {found.verdict.need} would be needed"
+        return f"{seats}: nobody can show other inputs unnoticed"
+    enough = max(found.verdict.need, found.verdict.n // 2 + 1)
+    return f"one sealer's word: {seats}, {enough} would be needed"
 
 
 def _short(text: str) -> str:

@@ -17,6 +17,8 @@ POLL_S = 0.5
 """How often the file is looked at: public beacons publish every three seconds or more."""
 LINE_BYTES_MAX = 1024
 """A round number and at most 128 bytes of hex; a longer line is not a beacon's."""
+FILE_BYTES_MAX = 64 * 1024 * 1024
+"""Read whole by `dicast verify`: half a million values."""
 BACKLOG_BYTES_MAX = 64 * 1024
 """What is read of a file that is there already: the newest few hundred values."""
 
@@ -26,6 +28,23 @@ class BeaconLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     round: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
     value: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){1,128}\Z")]
+
+
+def read_beacons(path: Path) -> dict[int, str]:
+    """Every value in a recorded file, round -> hex; a line that is none is an error here, not skipped."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise ValueError("it is larger than 64 MiB")
+        lines = [msgspec.json.decode(line, type=BeaconLine) for line in data.split(b"\n") if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            "beacon_file_unreadable",
+            f"{path} cannot be read as beacon values: {error}.",
+            'A line looks like {"round":1,"value":"9f…"}.',
+        ) from error
+    return {line.round: line.value for line in lines}
 
 
 class BeaconFile:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import cast
 
 import msgspec
 
 from dicast.base.codec import CodecError, decode, encode
-from dicast.base.errors import RemoteProtocolError
+from dicast.base.errors import Rejection, RemoteProtocolError
 from dicast.base.hashing import tagged
 from dicast.base.types import Digest, EventId, Json, NodeId
+from dicast.consensus.case import check_case
 from dicast.consensus.judge import Verdict, judge
 from dicast.protocol.admission import is_drawn, is_possible
 from dicast.protocol.casework import Bits, case_of, texts_to_embed
@@ -51,6 +53,22 @@ class Fault(StrEnum):
     SIGNATURE_DIFFERS = "signature_differs"
 
 
+class EmbeddingCheck(StrEnum):
+    """Did the reader's own weights read the answers?"""
+
+    RECOMPUTED = "recomputed"
+    NOT_NEEDED = "not_needed"
+    NOT_CHECKED = "not_checked"
+
+
+class PanelProof(StrEnum):
+    """Where the panel comes from: a beacon value the reader knows, one it does not, or no beacon."""
+
+    DRAWN = "drawn"
+    DRAW_UNCHECKED = "draw_unchecked"
+    REQUESTERS_WORD = "requesters_word"
+
+
 class CertificateError(Exception):
     """The certificate does not hold: the first wrong thing, and what it is about."""
 
@@ -63,8 +81,8 @@ class CertificateError(Exception):
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What a certificate that holds proves, and what it does not.
 
-    `embeddings_checked`: the reader's own weights read every answer. `panel`: `drawn`, or the
-    requester's word. `inputs_signed_seats` of `need`: with as many nobody can show a second CLOSE unnoticed.
+    `inputs_witnessed`: so many seats signed that any two such groups share one, so that nobody can show a
+    second CLOSE unnoticed. `beacon_round`, `beacon`: what a draw rests on, as the certificate tells it.
     """
 
     request_id: str
@@ -74,8 +92,10 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     admission: Admission
     attempt: int
     previous: str
-    embeddings_checked: bool
-    panel_drawn: bool
+    embeddings: EmbeddingCheck
+    panel: PanelProof
+    beacon_round: int
+    beacon: str
     signed_seats: int
     inputs_witnessed: bool
     models: dict[NodeId, str]
@@ -125,18 +145,29 @@ def make_certificate(round_: Round, verdict: Verdict, bits: Bits) -> bytes:
     return encode({"v": 1, "events": events, "recomputed": recomputed, "verdict": verdict_value}) + b"\n"
 
 
-def verify(data: bytes, embed: Embed | None, reader: PacketReader | None = None) -> Verification:
-    """Check every signature, digest, embedding and step, offline; raises `CertificateError`."""
+def verify(
+    data: bytes,
+    embed: Embed | None,
+    reader: PacketReader | None = None,
+    beacons: Mapping[int, str] | None = None,
+) -> Verification:
+    """Check every signature, digest, embedding and step, offline; raises `CertificateError`.
+
+    `beacons` are values the reader recorded itself: round -> hex.
+    """
     sheet = _decode(data)
     reader = reader or PacketReader()
     packets = [_signed(event, reader) for event in sheet.events]
     round_ = _replay(packets, reader)
-    bits, checked = _bits(round_, sheet.recomputed, embed)
+    panel = _panel_proof(round_, beacons or {})
+    bits, embeddings = _bits(round_, sheet.recomputed, embed)
     try:
-        verdict = judge(case_of(round_, bits))
-    except RemoteProtocolError as error:
+        case = case_of(round_, bits)
+        check_case(case)
+    except (RemoteProtocolError, Rejection) as error:
         raise CertificateError(Fault.CONTRADICTION, error.message) from error
-    if msgspec.to_builtins(verdict) != sheet.verdict:
+    verdict = judge(case)
+    if verdict.encode() != encode(cast("Json", sheet.verdict)):
         raise CertificateError(Fault.VERDICT_DIFFERS, "the inputs give another verdict than the one shown")
     seats = _count_signatures(round_, packets[0].topic, verdict)
     request = round_.request
@@ -148,10 +179,12 @@ def verify(data: bytes, embed: Embed | None, reader: PacketReader | None = None)
         admission=request.admission,
         attempt=request.attempt,
         previous=request.previous,
-        embeddings_checked=checked,
-        panel_drawn=request.admission is Admission.DRAWN,
+        embeddings=embeddings,
+        panel=panel,
+        beacon_round=request.beacon_round,
+        beacon=round_.panel_body.beacon if round_.panel_body is not None else "",
         signed_seats=seats,
-        inputs_witnessed=seats >= verdict.need,
+        inputs_witnessed=seats >= verdict.need and 2 * seats > verdict.n,
         models={packet.author: body.model for packet, body in round_.reveals.values()},
     )
 
@@ -241,22 +274,37 @@ def _dispatch(round_: Round, packet: Packet, body: object) -> object:
             )
 
 
-def _bits(round_: Round, shown: Bits, embed: Embed | None) -> tuple[Bits, bool]:
+def _panel_proof(round_: Round, beacons: Mapping[int, str]) -> PanelProof:
+    """That the seats follow from the beacon was checked when the panel was heard; here: is it the beacon?"""
+    if round_.panel_body is None:
+        return PanelProof.REQUESTERS_WORD
+    known = beacons.get(round_.request.beacon_round)
+    if known is None:
+        return PanelProof.DRAW_UNCHECKED
+    if known != round_.panel_body.beacon:
+        number = round_.request.beacon_round
+        raise CertificateError(Fault.PANEL_NOT_DRAWN, f"beacon round {number} had another value")
+    return PanelProof.DRAWN
+
+
+def _bits(round_: Round, shown: Bits, embed: Embed | None) -> tuple[Bits, EmbeddingCheck]:
     """The reader's own bits where it can, else those shown; bits that differ are the first wrong thing."""
-    if embed is None:
-        return shown, False
     texts = texts_to_embed(round_)
+    if not texts or not round_.request.frame.sec_distance_bits:
+        return shown, EmbeddingCheck.NOT_NEEDED
+    if embed is None:
+        return shown, EmbeddingCheck.NOT_CHECKED
     own: Bits = {}
     for name in sorted(round_.request.frame.sec_distance_bits):
         made = embed(name, list(texts.values()))
         if made is None:
-            return shown, False
+            return shown, EmbeddingCheck.NOT_CHECKED
         for author, bits in zip(texts, made, strict=True):
             own.setdefault(author, {})[name] = bits.hex()
     for author, of in sorted(shown.items()):
         if own.get(NodeId(author)) != of:
             raise CertificateError(Fault.EMBEDDING_WRONG, f"the bits of {author} are not of its answer")
-    return own, True
+    return own, EmbeddingCheck.RECOMPUTED
 
 
 def _count_signatures(round_: Round, topic: str, verdict: Verdict) -> int:

@@ -74,12 +74,17 @@ class Intake:
         return refusal or packet
 
     def check_signature(self, packet: Packet, now: Now) -> Refusal | None:
-        """The Schnorr check, at most once for the same bytes; none for a key that is over its rate."""
+        """The Schnorr check, at most once for the same bytes; none for a key that is over its rate.
+
+        Bytes that were checked before are nobody's new packet: whoever replays them spends no key's rate.
+        """
+        mark = self._mark(packet.wire)
+        if self._verified.has(mark, now.monotonic_ms):
+            return None
         window = self._rates.get(packet.author, now.monotonic_ms)
         if window is not None and window[0] >= PACKETS_PER_KEY_AND_SECOND:
             return Refusal.RATE
-        mark = self._mark(packet.wire)
-        if not self._verified.has(mark, now.monotonic_ms) and not self._reader.is_signed(packet):
+        if not self._reader.is_signed(packet):
             self._rejected.add(mark, now.monotonic_ms)
             return Refusal.BAD_SIGNATURE
         if window is None:

@@ -42,6 +42,8 @@ CHAIN_MAX = 16 * OPEN_ROUNDS_MAX
 """Predecessors of our rounds: at most four a round, and rounds that ended a minute ago."""
 FOREIGN_ROUNDS_MAX = OPEN_ROUNDS_MAX // 2
 """Rounds of others; the other half is kept free, so that strangers cannot keep us from asking."""
+ROUNDS_PER_REQUESTER_MAX = 16
+"""Open rounds of one requester here: an eighth of what strangers get, so that one key fills no node."""
 FOREIGN_MAX = 65_536
 """Predecessors of others' rounds, apart from ours: a flood of strangers' requests evicts none of ours."""
 ANSWERED_MAX = 8_192
@@ -219,7 +221,7 @@ class RoundTable:
             return Refusal.DUPLICATE
         if not is_possible(request):
             return Refusal.IMPOSSIBLE
-        if packet.author != self._context.own_id and len(self._rounds) >= FOREIGN_ROUNDS_MAX:
+        if packet.author != self._context.own_id and self._is_full_for(packet.author):
             return Refusal.FULL
         round_ = Round(packet, request, now.monotonic_ms, now.unix_ms)
         self._rounds[round_.id] = round_
@@ -229,6 +231,12 @@ class RoundTable:
         if self._worker.wants(round_):
             self._worker.hear_request(round_, now)
         return None
+
+    def _is_full_for(self, requester: NodeId) -> bool:
+        """No room for strangers at all, or none for another round of this one."""
+        rounds = self._rounds.values()
+        theirs = sum(round_.requester == requester for round_ in rounds)
+        return len(self._rounds) >= FOREIGN_ROUNDS_MAX or theirs >= ROUNDS_PER_REQUESTER_MAX
 
     def _accept(self, round_: Round, packet: Packet, body: Body, now: Now) -> Acceptance:
         quorum_id = round_.quorum.id if round_.quorum is not None else None

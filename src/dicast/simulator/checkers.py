@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from dicast.base.types import EventId, NodeId, RequestId
-from dicast.protocol.certificate import CertificateError, verify
+from dicast.protocol.certificate import CertificateError, EmbeddingCheck, verify
 from dicast.protocol.envelope import PacketReader
 from dicast.protocol.evidence import EXCLUSIVE
 from dicast.protocol.messages import Admission, Commit, Kind, Panel, Quorum, Request
@@ -168,7 +168,7 @@ def certificates_hold(ledger: Ledger, faults: Faults) -> None:
             found = verify(report.certificate, _embed, _READER)
         except CertificateError as error:
             raise Violation("certificates_hold", told.at_ms, f"n{told.host}: {error}") from error
-        if found.signed_seats != report.signed_seats or not found.embeddings_checked:
+        if found.signed_seats != report.signed_seats or found.embeddings is EmbeddingCheck.NOT_CHECKED:
             raise Violation("certificates_hold", told.at_ms, f"n{told.host}: {found.signed_seats} signed")
 
 
@@ -194,8 +194,7 @@ def _commit_fault(ledger: Ledger, commit_id: EventId, quorum: Sent, request: Sen
         return "sealed what nobody made"
     if not _READER.is_signed(commit.packet):
         return "sealed a forged commit"
-    if commit.at_ms > quorum.at_ms and commit.packet.author != quorum.packet.author:
-        # A requester's own commit may be on its disk and not yet out when it dies.
+    if commit.at_ms > quorum.at_ms:
         return "sealed a late commit"
     if commit.packet.predecessor != quorum.packet.predecessor:
         return "sealed a commit of another round"
