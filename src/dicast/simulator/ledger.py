@@ -88,16 +88,23 @@ class Ledger:
         if wire in self._known:
             return None
         self._known.add(wire)
+        made = self.note_made(at_ms, host, wire, reader)
+        if made is None or made.packet.wire != wire:
+            return None
+        sent = msgspec.structs.replace(made, at_ms=at_ms, host=host)
+        self.sent.append(sent)
+        return sent
+
+    def note_made(self, at_ms: int, host: int, wire: bytes, reader: PacketReader) -> Sent | None:
+        """Remember a packet once it is on a disk or leaves, whichever is first: `by_id` has that moment."""
         try:
             packet = reader.parse(wire)
-            sent = Sent(at_ms, host, packet, reader.body(packet))
+            body = reader.body(packet)
         except RemoteProtocolError:
             return None
-        if packet.id in self.by_id or not reader.is_signed(packet):
-            return None
-        self.sent.append(sent)
-        self.by_id[packet.id] = sent
-        return sent
+        if packet.id not in self.by_id and reader.is_signed(packet):
+            self.by_id[packet.id] = Sent(at_ms, host, packet, body)
+        return self.by_id.get(packet.id)
 
     def note_told(self, at_ms: int, host: int, report: Report) -> None:
         """Remember a fact; refusals are only counted."""

@@ -17,7 +17,8 @@ from dicast.protocol.inputs import (
     TimeReached,
 )
 from dicast.protocol.messages import Kind, Role
-from dicast.protocol.outputs import Batch, PacketRefused
+from dicast.protocol.outputs import Batch, PacketRefused, Put
+from dicast.protocol.records import Table
 from dicast.simulator.clock import Heap
 from dicast.simulator.dice import Dice
 from dicast.simulator.engine_room import EngineRoom
@@ -293,6 +294,7 @@ class World:
         down_ms = host.doom[2] if host.doom is not None else 0
         if stage is not Stage.BEFORE_WRITES:
             host.disk.apply(batch.writes)
+            self._note_kept(host, batch)
         if stage is None or stage >= Stage.AMID_SENDS:
             sends = batch.sends[: len(batch.sends) // 2] if stage is Stage.AMID_SENDS else batch.sends
             for send in sends:
@@ -312,6 +314,12 @@ class World:
             text = report_text(report) if self.trace.keeps_lines else ""
             if text:
                 self.trace.line(self.heap.now_ms, f"{host.name} {text}")
+
+    def _note_kept(self, host: Host, batch: Batch) -> None:
+        """A packet on a disk was made, even when the machine dies before it is out."""
+        for write in batch.writes:
+            if isinstance(write, Put) and write.table == Table.PACKET:
+                self.ledger.note_made(self.heap.now_ms, host.index, write.value, self.reader)
 
     def _stage_of_death(self, host: Host, batch: Batch) -> Stage | None:
         if host.doom is None:
