@@ -1,8 +1,8 @@
 """How fast the simulator is, and how large its worlds may be.
 
 Run `python benchmarks/simulator.py`; one core is enough. Rates are inputs handled by nodes in a second of
-processor time: real nodes, real signatures, real judges. "Remembered" checks a signature once a world, whoever
-receives the packet; "each time" checks it at every node. Worlds run in processes of their own, so
+processor time: real nodes, real signatures, real judges. "Remembered" checks a signature once a world,
+whoever receives the packet; "each time" checks it at every node. Worlds run in processes of their own, so
 that the memory shown is theirs.
 """
 
