@@ -62,7 +62,7 @@ async def _run(settings: Settings, common: Common) -> int:
 
 def _say_ready(composed: Composed, settings: Settings, common: Common, log: Log) -> None:
     log_reports(composed.driver.reports, log)
-    if not settings.relays:
+    if not composed.driver.transports.lanes:
         log.warning("alone", hint="no relay is named, so nobody else is heard: --relay URL")
     log.info(
         "ready",
