@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from dicast.base.crypto import KeyPair
-from dicast.client import AsyncClient
 from dicast.consensus.constants import EMBEDDER
 from dicast.daemon.config_schema import AskSettings, Settings
 from dicast.daemon.control_server import ControlServer
@@ -31,6 +30,7 @@ from dicast.engines.memory import MemoryEngine
 from dicast.gateway import parts
 from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
+from dicast.gateway.bounded_channel import client_of
 from dicast.gateway.guard import Access
 from dicast.gateway.keys import KeyFile
 from dicast.gateway.metrics import Metrics
@@ -43,7 +43,7 @@ from dicast.stores.memory import MemoryStore
 from dicast.transports.memory import MemoryHub
 from dicast.transports.relay import run_relay
 
-BUDGETS = parts.Budgets(body_s=0.5, keep_alive_s=0.05)
+BUDGETS = parts.Budgets(body_s=3.0, keep_alive_s=0.05)
 SENTENCE = "The capital city of France is called Paris."
 OPINIONS = (
     "Seven grey owls sat quietly beside an old stone bridge.",
@@ -141,7 +141,7 @@ async def node(name: str, hub: MemoryHub, number: int | None) -> AsyncIterator[S
     """A driven node; without a number it only asks."""
     roles = () if number is None else (Role.WORKER, Role.VALIDATOR)
     engines = [] if number is None else [SayingEngine(number)]
-    offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=4)
+    offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=32)
     identity = Identity(KeyPair.from_seed(name.encode()), name.encode().ljust(32)[:32])
     adapters = Parts(MemoryStore(), [hub.transport()], engines, {EMBEDDER: MemoryEmbedder(EMBEDDER)})
     driver = Driver(Node(identity, offers), adapters, "main", Log("error", stream=io.StringIO()))
@@ -157,7 +157,7 @@ async def node(name: str, hub: MemoryHub, number: int | None) -> AsyncIterator[S
 @asynccontextmanager
 async def gateway(state_dir: Path, address: Address, preset: str = "story") -> AsyncIterator[Place]:
     """A served gateway over the node of a state folder."""
-    metrics, client, keys = Metrics(), AsyncClient(state_dir), KeyFile(state_dir)
+    metrics, client, keys = Metrics(), client_of(state_dir), KeyFile(state_dir)
     asker = Asker(client, AskSettings(preset=preset, temperature=0.0), metrics)
     made = parts.Parts(client, asker, metrics, Log("error", stream=io.StringIO()), BUDGETS)
     app = make_app(made, Access(keys, host_names(address), needs_key=address.is_public))
@@ -264,9 +264,9 @@ async def _hold(context: Any) -> _Holder:
     return await _Holder(context).entered()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def place() -> Iterator[Place]:
-    """A gateway on loopback over nodes that say what a test wants."""
+    """A gateway on loopback over nodes that say what a test wants; fresh: nodes bound one asker's rounds."""
     yield from hosted(lambda folder: memory_place(folder, Address(port=0)))
 
 

@@ -193,7 +193,11 @@ def test_rubbish_is_no_request(place) -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
@@ -203,16 +207,16 @@ FIELD_NAMES = [
 ]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(ROUTES), st.dictionaries(st.sampled_from(FIELD_NAMES), values, min_size=1, max_size=4))
 def test_any_body_is_answered(place, route: str, fields: dict) -> None:
-    """Never a 500: an answer, or an error with its code and shape."""
-    answer = httpx.post(place.url + route, json={**GOOD[route], **fields}, timeout=30)
+    """Never a 500: an error with its code and shape; nobody offers the model, so that no round is asked."""
+    answer = httpx.post(place.url + route, json={**GOOD[route], "model": "nobody", **fields}, timeout=30)
     if answer.status_code != 200:
         assert code_of(answer) not in {"internal_error", "round_failed"}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(ROUTES), st.binary(max_size=64))
 def test_any_bytes_are_answered(place, route: str, content: bytes) -> None:
     assert code_of(post(place, route, content)) in {"invalid_json", "invalid_request"}

@@ -12,6 +12,7 @@ import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from starlette.routing import Route
 
 from dicast.base.errors import ConfigurationError, Rejection
@@ -22,7 +23,7 @@ from dicast.gateway.app import RULES, make_app, make_routes
 from dicast.gateway.asking import Asker
 from dicast.gateway.errors import GatewayError
 from dicast.gateway.guard import PUBLIC_MAX, Access, Rates, Rules
-from dicast.gateway.keys import KeyFile, KeyRecord, Scope
+from dicast.gateway.keys import KEYS_MAX, KeyFile, KeyRecord, Scope
 from dicast.gateway.metrics import Metrics
 from dicast.gateway.parts import Parts
 from dicast.gateway.server import Address, check_address, host_names
@@ -170,6 +171,29 @@ def test_keys_are_stored_as_hashes_that_only_the_owner_reads(tmp_path) -> None:
     path.write_text("[{}]")
     with pytest.raises(ConfigurationError, match="keys_unreadable"):
         keys.find(key)
+
+
+def test_ten_thousand_keys(tmp_path) -> None:
+    keys = KeyFile(tmp_path)
+    key = keys.create("first", (), 600, 0)
+    (first,) = keys.records()
+    others = [replace(first, id=f"{n:08x}", digest=f"{n:064x}") for n in range(KEYS_MAX - 1)]
+    keys._write((first, *others))
+    assert KeyFile(tmp_path).find(key) == first
+    assert len(keys.records()) == KEYS_MAX
+    with pytest.raises(Rejection, match="key_limit"):
+        keys.create("one more", (), 600, 0)
+
+
+def test_whoever_shows_a_key_stays_out_while_the_keys_cannot_be_read(public_place) -> None:
+    headers = {"x-api-key": public_place.key(name="unlucky")}
+    path = public_place.state_dir / "gateway-keys.json"
+    kept = path.read_bytes()
+    path.write_bytes(b"{")
+    answer = httpx.get(f"{public_place.url}/v1/models", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    path.write_bytes(kept)
+    assert httpx.get(f"{public_place.url}/v1/models", headers=headers).status_code == 200
 
 
 @given(st.lists(st.integers(0, 100_000), max_size=60), st.integers(1, 100))

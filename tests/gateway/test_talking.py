@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -176,3 +177,18 @@ def test_metrics_count_what_happened(place, chat) -> None:
         before[1] + 3,
     )
     assert number("dicast_peers ") == 3
+
+
+def test_many_streams_at_a_time_are_all_looked_at(place) -> None:
+    """More than the node takes connections: they wait, and nobody is told that the node is gone."""
+
+    async def one(client: openai.AsyncOpenAI) -> str | None:
+        with pytest.raises(openai.NotFoundError) as caught:
+            await client.chat.completions.create(model="nobody", messages=said("hello"), stream=True)
+        return caught.value.code
+
+    async def everybody() -> set[str | None]:
+        async with openai.AsyncOpenAI(base_url=f"{place.url}/v1", api_key="none", max_retries=0) as client:
+            return set(await asyncio.gather(*(one(client) for _ in range(100))))
+
+    assert asyncio.run(everybody()) == {"model_not_found"}

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dicast.base.errors import DicastError
 from dicast.gateway.errors import Dialect, GatewayError
 from dicast.gateway.keys import KEY_PREFIX, KeyFile, KeyRecord
 from dicast.gateway.keys import Scope as KeyScope
@@ -50,7 +51,7 @@ class Caller:
 
     def check(self) -> None:
         """Raise GatewayError when the key was revoked in the meantime."""
-        if self.record is not None and self._keys.find(self._key) is None:
+        if self.record is not None and _found(self._keys, self._key) is None:
             raise GatewayError("key_invalid", "This key was revoked.")
 
 
@@ -166,10 +167,18 @@ class Access:
             if self._needs_key:
                 raise GatewayError("key_invalid", "A key is needed: `dicast keys create NAME` makes one.")
             return self.nobody()
-        record = self._keys.find(key)
+        record = _found(self._keys, key)
         if record is None:
             raise GatewayError("key_invalid", "This key is unknown or was revoked.")
         return Caller(record, self._keys, key)
+
+
+def _found(keys: KeyFile, key: str) -> KeyRecord | None:
+    """The record of a key. Where the keys cannot be read, nobody who shows one comes in."""
+    try:
+        return keys.find(key)
+    except DicastError as error:
+        raise GatewayError("internal_error", "The gateway cannot read its keys.") from error
 
 
 def dialect_of(scope: Scope) -> Dialect:

@@ -15,11 +15,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dicast.base.errors import AdapterError, ConfigurationError
-from dicast.client import AsyncClient
 from dicast.daemon.config_schema import AskSettings
 from dicast.daemon.logs import Log
 from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
+from dicast.gateway.bounded_channel import client_of
 from dicast.gateway.guard import Access
 from dicast.gateway.keys import KeyFile
 from dicast.gateway.metrics import Metrics
@@ -51,7 +51,7 @@ async def run_gateway(
     """Serve until SIGINT or SIGTERM; `ready` gets the address. Raises DicastError."""
     keys = KeyFile(state_dir)
     check_address(address, keys)
-    client = AsyncClient(state_dir)
+    client = client_of(state_dir)
     await client.status()
     metrics = Metrics()
     parts = Parts(client, Asker(client, defaults, metrics), metrics, Log("warning", False), Budgets())

@@ -1,0 +1,41 @@
+"""The gateway's way to the node: a bounded number of connections, however many clients ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeVar
+
+from dicast.client import AsyncClient
+from dicast.client_channel import Channel, Event, EventSink, SocketChannel
+from dicast.daemon import api
+from dicast.daemon.paths import state_paths
+
+T = TypeVar("T")
+LOOKING_MAX = 24
+"""The node takes 64 connections: with the questions that are asked these are 48, the rest is for people."""
+
+
+class BoundedChannel:
+    """A channel over which calls other than questions wait for a place; questions wait in `Asker`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._places = asyncio.Semaphore(LOOKING_MAX)
+
+    async def call(self, call: api.AnyCall, kind: type[T], on_event: EventSink | None = None) -> T:
+        """See `Channel.call`."""
+        if isinstance(call, api.Ask):
+            return await self._channel.call(call, kind, on_event)
+        async with self._places:
+            return await self._channel.call(call, kind, on_event)
+
+    def events(self, call: api.Events) -> AsyncIterator[Event]:
+        """See `Channel.events`."""
+        return self._channel.events(call)
+
+
+def client_of(state_dir: Path) -> AsyncClient:
+    """The client of the node that runs on a state folder."""
+    return AsyncClient(channel=BoundedChannel(SocketChannel(state_paths(state_dir).socket)))
