@@ -31,7 +31,7 @@ LAYERS = {
             ["base", "version"],
             ["consensus"],
             ["protocol"],
-            ["ports"],
+            ["ports", "onnx_session"],
             ["transports", "engines", "embedders", "stores"],
             ["daemon", "simulator"],
             ["client"],

@@ -11,6 +11,7 @@ HELP_WORDS = ("--help", "-h", "help")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns its exit code."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # whatever loads onnxruntime in this process: see onnx_session
     words = sys.argv[1:] if arguments is None else arguments
     if len(words) == 1 and words[0] in VERSION_WORDS:
         from dicast.version import VERSION

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 
 from dicast.base.errors import AdapterError, Rejection
 from dicast.consensus.wordpiece import windows
 from dicast.embedders.minilm_reference import HIDDEN, ORDERED, QUICK, Matrix, MiniLmReference
 from dicast.embedders.weights import MINILM, check_weights, find_weights, missing
+from dicast.onnx_session import open_session
 
 NAME: Final = "minilm-l6-v2/381"
 CLS: Final = 101
@@ -25,7 +25,6 @@ FLOAT32_MARGIN: Final = 2.0**-20  # of the length-1 vector: over 10× the larges
 FLOAT64_MARGIN: Final = 2.0**-40  # of the length-1 vector: about 1,000× the float64 error in any order
 BATCH_TOKENS_MAX: Final = 512  # bounds the memory of a batch; more gains no speed on a CPU
 TEXTS_REMEMBERED: Final = 1024  # a member embeds its own answer twice, and agreeing answers are often equal
-_ort: Any = onnxruntime  # ships no usable types
 _LIVE = np.array([index for index in range(HIDDEN) if index not in DEAD_COMPONENTS])
 
 
@@ -123,17 +122,13 @@ def _open_session(path: Path, threads: int) -> Any:
         raise AdapterError(
             "weights_wrong", message, f"Rename it, or run `dicast models get minilm --from {path}`."
         )
-    options = _ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # idle threads must not burn a core
+    entries = {
+        "session.model_external_initializers_file_folder_path": str(path.parent),
+        "session.intra_op.allow_spinning": "0",  # idle threads must not burn a core
+    }
     graph = resources.files("dicast.embedders").joinpath("data/minilm.onnx").read_bytes()
     try:
-        return _ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        # The arena keeps the largest batch's memory for ever.
+        return open_session(graph, threads=threads, keeps_arena=False, entries=entries)
     except Exception as error:  # onnxruntime raises a dozen private classes
         raise AdapterError("weights_wrong", f"onnxruntime refused {path}: {error}") from error

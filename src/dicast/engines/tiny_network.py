@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dicast.base.codec import decode_loose
 from dicast.base.errors import AdapterError
 from dicast.engines.tiny_tokenizer import END, Merge, Tokenizer
+from dicast.onnx_session import open_session
 
 FOLDER: Final = files("dicast.engines").joinpath("data")
 LAYERS: Final = 4
@@ -132,14 +133,7 @@ def _checked(card: TinyCard, ending: str) -> bytes:
 
 
 def _session(graph: bytes) -> Any:
-    import onnxruntime  # loading takes 0.1 s: only who answers pays it
-
-    ort: Any = onnxruntime  # ships no usable types
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return open_session(graph)
     except Exception as error:  # onnxruntime raises a dozen private classes
         raise AdapterError("engine_failed", f"onnxruntime refused the model: {error}") from error
