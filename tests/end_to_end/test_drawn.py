@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 QUESTION = "What is the capital of France?"
+NODES = ("n1", "n2", "n3")
 
 
 def publish(beacon: Path, number: int) -> None:
     with beacon.open("a") as file:
         file.write(f'{{"round":{number},"value":"{number:064x}"}}\n')
+
+
+def waiting(machine, name: str) -> int:
+    """Rounds that a node knows and that wait for their draw."""
+    listed = machine.json("rounds", "--state-dir", str(machine.folder / name))
+    return sum(one["state"] == "waiting" for one in listed)
 
 
 def test_the_panel_is_drawn_when_the_beacon_publishes(machine) -> None:
@@ -19,7 +26,7 @@ def test_the_panel_is_drawn_when_the_beacon_publishes(machine) -> None:
     config.write_text(f'beacon_file = "{beacon}"\n')
     with_beacon = ("--config", str(config))
     machine.start_relay()
-    for name in ("n1", "n2", "n3"):
+    for name in NODES:
         machine.start_node(name, *with_beacon)
     certificate = machine.folder / "certificate.json"
     asked = ("--quorum", "3", "--sec-percentage", "0.6", "--admission", "drawn")
@@ -34,8 +41,16 @@ def test_the_panel_is_drawn_when_the_beacon_publishes(machine) -> None:
     how = ("--temperature", "0", "--certificate", str(certificate))
     asking = machine.start("ask", QUESTION, *asked, *how, *where, said="Asking")
     machine.wait_for(asking, " is open")
+    while any(waiting(machine, name) != 1 for name in NODES):  # who heard the value first would not answer
+        assert asking.poll() is None, machine.said[asking.pid]
     publish(beacon, 2)
-    asking.wait(60)
-    verified = machine.run("verify", str(certificate))
-    assert verified.code == 0, verified.err
-    assert "drawn" in verified.out
+    machine.wait_for(asking, "accepted")
+    assert asking.wait(30) == 0, machine.said[asking.pid]
+    unknown = machine.run("verify", str(certificate))
+    assert (unknown.code, "NOT known here" in unknown.out) == (0, True), unknown
+    known = machine.run("verify", str(certificate), "--beacon-file", str(beacon))
+    assert (known.code, "  panel      drawn" in known.out) == (0, True), known
+    other = machine.folder / "other.jsonl"
+    other.write_text('{"round":2,"value":"00"}\n')
+    denied = machine.run("verify", str(certificate), "--beacon-file", str(other))
+    assert (denied.code, "panel_not_drawn" in denied.err) == (5, True), denied

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from dicast.consensus.reasons import Outcome
+from dicast.protocol.inputs import Cancelled
 from dicast.protocol.messages import Kind
-from dicast.protocol.outputs import CertificateReady, RoundDecided
+from dicast.protocol.outputs import CertificateReady, RoundDecided, WorkProgress
 
 
 def kinds_of(wires):
@@ -70,3 +71,21 @@ def test_finished_rounds_leave_the_store(network, question):
     assert all(not host.tables.get("round") for host in network.hosts)
     assert all(not host.tables.get("packet") for host in network.hosts)
     assert len(asker.tables["certificate"]) == 1
+
+
+def test_work_that_was_cancelled_is_not_taken_up_again_after_a_restart(network, question):
+    asker = network.add(roles=())
+    worker = network.add()
+    network.run_for(1_000)
+    worker.answer = lambda _: None
+    network.ask(asker, question(seats=1, quorum=1, percentage_bp=10_000))
+    network.settle()
+    assert worker.node.rounds()[0].step == "running"
+    network.give(asker, Cancelled("a"))
+    network.settle()
+    worker.reports.clear()
+    worker.answer = lambda _: "The capital of France is Paris."
+    network.restart(worker)
+    network.run_for(5_000)
+    assert [report.step for report in worker.reported(WorkProgress)] == []
+    assert not worker.tables.get("committed")

@@ -83,7 +83,10 @@ def choose_members(
         chosen = tuple(dict.fromkeys(question.members))
     else:
         candidates = [peer for peer in candidates_of(context, question) if peer.node_id not in left_out]
-        chosen = tuple(_spread(context, candidates, sequence)[: question.seats])
+        heard = [peer for peer in candidates if not context.directory.was_silent(peer.node_id)]
+        silent = [peer for peer in candidates if context.directory.was_silent(peer.node_id)]
+        ranked = [*_spread(context, heard, sequence), *_spread(context, silent, sequence)]
+        chosen = tuple(ranked[: question.seats])
     if len(chosen) < question.seats:
         raise too_few_nodes(question, len(chosen))
     return chosen[: question.seats]

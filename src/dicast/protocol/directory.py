@@ -14,6 +14,8 @@ from dicast.protocol.messages import Announcement, Refusal, Role
 from dicast.protocol.outputs import PeerSeen, Penalised
 from dicast.protocol.records import ENCODER, STANDING_DECODER, StandingRecord, Table
 
+SILENCE_MS = 600_000
+"""A node that is back announces itself, which ends its silence at once; ten minutes are for the rest."""
 MALFORMED_MAX = 8
 """Signed junk that is forgiven: bugs happen, floods of them do not happen to honest software."""
 STANDINGS_MAX = 8 * PEERS_MAX
@@ -37,6 +39,7 @@ class Directory:
         self._own_id = own_id
         self._peers: dict[NodeId, Peer] = {}
         self._earliest_ms: int | None = None
+        self._silent: dict[NodeId, int] = {}
         self._standings: dict[NodeId, StandingRecord] = {
             NodeId(key): STANDING_DECODER.decode(value) for key, value in sorted(standings.items())
         }
@@ -47,6 +50,7 @@ class Directory:
         if known is not None and not _is_newer(packet, known):
             return Refusal.OLDER
         self.expire(now)
+        self._silent.pop(packet.author, None)
         known = self._peers.get(packet.author)
         if known is None and len(self._peers) >= PEERS_MAX:
             return Refusal.FULL
@@ -66,6 +70,8 @@ class Directory:
 
     def expire(self, now: Now) -> None:
         """Forget announcements whose time is over; looks at all of them only when one may be."""
+        for node_id in [one for one, until_ms in self._silent.items() if until_ms <= now.monotonic_ms]:
+            del self._silent[node_id]
         if self._earliest_ms is None or now.monotonic_ms < self._earliest_ms:
             return
         gone = [peer.node_id for peer in self._peers.values() if peer.expires_ms <= now.monotonic_ms]
@@ -91,6 +97,15 @@ class Directory:
     def is_known(self, node_id: NodeId) -> bool:
         """Did this key announce itself, and is the announcement alive?"""
         return node_id in self._peers
+
+    def note_silent(self, node_id: NodeId, now: Now) -> None:
+        """It neither committed nor declined in our round: ask others first, until it is heard of again."""
+        if node_id in self._peers:
+            self._silent[node_id] = now.monotonic_ms + SILENCE_MS
+
+    def was_silent(self, node_id: NodeId) -> bool:
+        """Did it not answer us lately? Memory of a while, no penalty: networks lose packets."""
+        return node_id in self._silent
 
     def peers(self) -> tuple[Peer, ...]:
         """Every live announcement, by key."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dicast.base.codec import CodecError, decode_as, encode
+from dicast.base.codec import CodecError, decode, decode_as, encode
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.events import Event, Tags, encode_event, is_signed, parse_event, sign_event
@@ -112,6 +112,16 @@ def decode_body(packet: Packet) -> Body:
         return decode_as(packet.event.content.encode(), BODIES[packet.kind])
     except CodecError as error:
         raise RemoteProtocolError(Refusal.BODY.value, error.message) from error
+
+
+def speaks_other_version(packet: Packet) -> bool:
+    """Is it a body of a later version, which this software does not know? That is nobody's fault."""
+    try:
+        body = decode(packet.event.content.encode())
+    except CodecError:
+        return False
+    version = body.get("v") if isinstance(body, dict) else None
+    return isinstance(version, int) and version > 1
 
 
 def make_packet(key: KeyPair, topic: str, body: Body, now: Now, predecessor: EventId | None = None) -> Packet:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from dicast.base.types import NodeId
 from dicast.protocol.inputs import Question
+from dicast.protocol.opening import Again
 from dicast.protocol.validator import Judged
 
 
@@ -34,6 +35,7 @@ class Errand:
     """One round of ours: who asked, where it stands, and until when."""
 
     __slots__ = (
+        "again",
         "ask_id",
         "candidates",
         "declined",
@@ -55,3 +57,4 @@ class Errand:
         self.declined: set[NodeId] = set()
         self.candidates: dict[NodeId, int] = {}
         self.judged: Judged | None = None
+        self.again: Again | None = None

@@ -75,6 +75,7 @@ class Refusal(StrEnum):
     FOREIGN = "foreign"
     BAD_SIGNATURE = "bad_signature"
     BODY = "body"
+    VERSION = "version"
     RATE = "rate"
     OWN = "own"
     UNKNOWN_PREDECESSOR = "unknown_predecessor"

@@ -9,7 +9,7 @@ from dicast.base.types import EventId, NodeId, Now
 from dicast.protocol.announcer import Announcer
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.directory import Peer
-from dicast.protocol.envelope import Packet, PacketReader
+from dicast.protocol.envelope import Packet, PacketReader, speaks_other_version
 from dicast.protocol.evidence import accused_by
 from dicast.protocol.inputs import (
     Asked,
@@ -33,6 +33,11 @@ from dicast.protocol.settings import Identity, NodeSettings
 
 FORGETTABLE = frozenset({Refusal.UNKNOWN_PREDECESSOR, Refusal.FULL, Refusal.NOT_MEMBER, Refusal.CONFLICT})
 """Refusals that depend on the moment: a quorum or a close may name the same packet later."""
+
+
+def beacon_key(number: int) -> str:
+    """What a panel waits for that came before its beacon; no event id looks like it."""
+    return f"beacon:{number}"
 
 
 class Node:
@@ -137,7 +142,7 @@ class Node:
             body = self._context.reader.body(packet)
             refusal = self._hear(packet, body, now)
         except RemoteProtocolError:
-            refusal = Refusal.BODY
+            refusal = Refusal.VERSION if speaks_other_version(packet) else Refusal.BODY
         if refusal is Refusal.BODY:
             self._context.directory.debit_malformed(packet.author, self._context.effects)
         if refusal in FORGETTABLE:
@@ -160,6 +165,10 @@ class Node:
             return Refusal.UNKNOWN_PREDECESSOR
         if self._table.is_foreign(request_id):
             return self._pass_over(packet, now)
+        awaited = self._table.awaited_beacon(request_id, now) if packet.kind is Kind.PANEL else None
+        if awaited is not None:  # a relay forwards the same bytes once: the repeat may never come
+            self._orphans.add(beacon_key(awaited), packet.wire, carrier)
+            return Refusal.UNKNOWN_PREDECESSOR
         return None
 
     def _interest_in_request(self, packet: Packet, now: Now) -> Refusal | None:
@@ -211,6 +220,7 @@ class Node:
     def _see_beacon(self, number: int, value: str, now: Now) -> None:
         self._context.see_beacon(number, value, now)
         self._table.hear_beacon(now)
+        self._hear_orphans(beacon_key(number), now)
 
     def _tick(self, now: Now) -> None:
         self._context.directory.expire(now)

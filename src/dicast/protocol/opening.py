@@ -77,6 +77,15 @@ def make_request(
     return request, candidates
 
 
+def can_open(context: Context, question: Question, sequence: int, again: Again) -> bool:
+    """Could another attempt be asked now? Said with the verdict, so that nobody waits for it in vain."""
+    try:
+        make_request(context, question, sequence, "00" * 32, again)
+    except Rejection:
+        return False
+    return True
+
+
 def _check_encoding(context: Context, request: Request) -> None:
     """What a peer would refuse, our own caller is told now."""
     try:

@@ -25,7 +25,7 @@ from dicast.protocol.messages import (
     WorkState,
     WorkStatus,
 )
-from dicast.protocol.opening import FIRST, Again, make_request, members_in_default
+from dicast.protocol.opening import FIRST, Again, can_open, make_request, members_in_default
 from dicast.protocol.outputs import (
     AskRefused,
     CertificateReady,
@@ -138,7 +138,7 @@ class Requester:
         self._step(errand, Phase.SIGNING)
         errand.due_ms = now.monotonic_ms + SIGNING_MS
         if judged.checked:
-            self._decide(round_, errand, judged)
+            self._decide(round_, errand, judged, now)
         self.hear_signature(round_, None, now)
 
     def hear_signature(self, round_: Round, author: NodeId | None, now: Now) -> None:
@@ -334,9 +334,10 @@ class Requester:
         self._step(errand, Phase.JUDGING)
         errand.due_ms = round_.expires_ms
 
-    def _decide(self, round_: Round, errand: Errand, judged: Judged) -> None:
+    def _decide(self, round_: Round, errand: Errand, judged: Judged, now: Now) -> None:
         verdict = judged.verdict
-        again = verdict.outcome is Outcome.UNDETERMINED and self._may_ask_again(round_, errand)
+        errand.again = self._next_attempt(round_, errand, verdict)
+        again = errand.again is not None
         self._context.effects.report(RoundDecided(errand.ask_id, round_.id, verdict, judged.checked, again))
         if self._context.records[round_.id].counted:
             return
@@ -345,11 +346,18 @@ class Requester:
         for author, status in verdict.statuses.items():
             if status is Status.CORE:
                 self._context.directory.credit(NodeId(author), self._context.effects)
+            elif status is Status.SILENT and NodeId(author) not in errand.declined:
+                self._context.directory.note_silent(NodeId(author), now)
             elif status is Status.UNREVEALED and owed_reveals:
                 self._context.directory.debit_unrevealed(NodeId(author), self._context.effects)
 
-    def _may_ask_again(self, round_: Round, errand: Errand) -> bool:
-        return round_.request.attempt < min(errand.question.attempts, ATTEMPTS_MAX)
+    def _next_attempt(self, round_: Round, errand: Errand, verdict: Verdict) -> Again | None:
+        """What would come after an undetermined round, if it may and can be asked at all."""
+        attempt = round_.request.attempt
+        if verdict.outcome is Outcome.ACCEPTED or attempt >= min(errand.question.attempts, ATTEMPTS_MAX):
+            return None
+        again = Again(attempt + 1, round_.id, members_in_default(verdict))
+        return again if can_open(self._context, errand.question, self._sequence + 1, again) else None
 
     def _certify(self, round_: Round, errand: Errand, now: Now) -> None:
         """The waiting for signatures is over: hand out the certificate, or say that nobody confirmed."""
@@ -363,20 +371,19 @@ class Requester:
                     "seats signed the verdict."
                 )
                 return self._end(round_, errand, "not_confirmed", reason)
-            self._decide(round_, errand, judged)
+            self._decide(round_, errand, judged, now)
         certificate = make_certificate(round_, judged.verdict, judged.bits)
         self._archive.add(round_.id, certificate, self._context.effects)
         self._context.effects.report(CertificateReady(errand.ask_id, round_.id, certificate, seats))
         self._step(errand, Phase.OVER)
-        return self._ask_again(round_, errand, judged.verdict, now)
+        if errand.again is not None:
+            self._ask_again(round_, errand, errand.again, now)
+        return None
 
-    def _ask_again(self, round_: Round, errand: Errand, verdict: Verdict, now: Now) -> None:
-        if verdict.outcome is Outcome.ACCEPTED or not self._may_ask_again(round_, errand):
-            return
-        again = Again(round_.request.attempt + 1, round_.id, members_in_default(verdict))
+    def _ask_again(self, round_: Round, errand: Errand, again: Again, now: Now) -> None:
         try:
             self._open(errand.ask_id, errand.question, now, again)
-        except Rejection as refusal:
+        except Rejection as refusal:  # whom we knew with the verdict is gone now
             self._context.effects.report(
                 RoundEnded(errand.ask_id, round_.id, refusal.code, f"{refusal.message} {refusal.next_step}")
             )

@@ -120,8 +120,9 @@ class Round:
         inside = self.close_body is not None and packet.id in self.close_body.reveals
         if self.close_body is not None and not inside:
             return self._late(packet, self.reveals_of)
-        if not self._may_reveal(packet.author):
-            return Refusal.NOT_MEMBER
+        obstacle = self._reveal_obstacle(packet.author, inside)
+        if obstacle is not None:
+            return obstacle
         if not has_bits_of(body, self.request):
             return Refusal.BODY
         return self._keep(packet, self.reveals_of, inside, lambda: self._put_reveal(packet, body))
@@ -177,12 +178,16 @@ class Round:
             return pair[0]
         return next((packet for packet, _ in self.signatures.values() if packet.id == event_id), None)
 
-    def _may_reveal(self, author: NodeId) -> bool:
+    def _reveal_obstacle(self, author: NodeId, inside: bool) -> Refusal | None:
+        """Strangers may only fill the places of sealed commits that have not come; a close's own list may."""
         authors = {self.commits[commit][0].author for commit in self.sealed if commit in self.commits}
         if author in authors:
-            return True
-        unknown = len(authors) < len(self.sealed)
-        return unknown and (author in self.seats or self.request.admission is Admission.OPEN)
+            return None
+        unknown = len(self.sealed) - len(authors)
+        if not unknown or (author not in self.seats and self.request.admission is not Admission.OPEN):
+            return Refusal.NOT_MEMBER
+        strangers = sum(one not in authors and one != author for one in self.reveals_of)
+        return None if inside or strangers < unknown else Refusal.FULL
 
     def _keep(
         self,

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import msgspec
 
 from dicast.base.expiring import ExpiringMap
-from dicast.base.hashing import tagged
-from dicast.base.limits import OPEN_ROUNDS_MAX, ROUND_FRESHNESS_MS, SEEN_WINDOW_MS, WANT_PERIOD_MS
+from dicast.base.limits import OPEN_ROUNDS_MAX, ROUND_FRESHNESS_MS, SEEN_WINDOW_MS
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.protocol.admission import is_drawn, is_possible
+from dicast.protocol.answers import Answers
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
+from dicast.protocol.errand import Phase
 from dicast.protocol.inputs import Asked, Embedded, InferenceFinished
 from dicast.protocol.messages import (
     Admission,
@@ -42,12 +43,12 @@ CHAIN_MAX = 16 * OPEN_ROUNDS_MAX
 """Predecessors of our rounds: at most four a round, and rounds that ended a minute ago."""
 FOREIGN_ROUNDS_MAX = OPEN_ROUNDS_MAX // 2
 """Rounds of others; the other half is kept free, so that strangers cannot keep us from asking."""
+LINGER_MS = 20_000
+"""Kept after the verdict: a close is repeated four times meanwhile, a missing packet wanted ten times."""
 ROUNDS_PER_REQUESTER_MAX = 16
 """Open rounds of one requester here: an eighth of what strangers get, so that one key fills no node."""
 FOREIGN_MAX = 65_536
 """Predecessors of others' rounds, apart from ours: a flood of strangers' requests evicts none of ours."""
-ANSWERED_MAX = 8_192
-"""Answered wants remembered for two seconds."""
 FOREIGN = RequestId("")
 """The round of a packet that does not concern us."""
 
@@ -73,7 +74,7 @@ class RoundTable:
         self._rounds: dict[RequestId, Round] = {}
         self._chain: ExpiringMap[str, RequestId] = ExpiringMap(CHAIN_MAX)
         self._foreign: ExpiringMap[str, RequestId] = ExpiringMap(FOREIGN_MAX)
-        self._answered: ExpiringMap[tuple[str, str], bool] = ExpiringMap(ANSWERED_MAX)
+        self._answers = Answers(context)
         self._requester = Requester(context, tables)
         committed = Remembered(Table.COMMITTED, restored_counts(tables, Table.COMMITTED))
         self._worker = Worker(context, committed)
@@ -109,6 +110,7 @@ class RoundTable:
     def ask(self, asked: Asked, now: Now) -> None:
         """A local caller asks."""
         self._context.directory.expire(now)
+        self._make_room(OPEN_ROUNDS_MAX)
         self._requester.ask(asked, len(self._rounds), now)
 
     def cancel(self, ask_id: str, now: Now) -> None:
@@ -189,6 +191,14 @@ class RoundTable:
         """Is it a round of others?"""
         return request_id == FOREIGN
 
+    def awaited_beacon(self, request_id: RequestId, now: Now) -> int | None:
+        """The beacon round that a drawn round of ours waits for, while its value is not known here."""
+        round_ = self._rounds.get(request_id)
+        if round_ is None or round_.request.admission is not Admission.DRAWN:
+            return None
+        number = round_.request.beacon_round
+        return number if self._context.beacon(number, now) is None else None
+
     def note_foreign(self, packet: Packet, now: Now) -> None:
         """Remember that what follows this packet does not concern us either."""
         if packet.kind in {Kind.REQUEST, Kind.PANEL, Kind.QUORUM, Kind.CLOSE}:
@@ -234,8 +244,9 @@ class RoundTable:
 
     def _is_full_for(self, requester: NodeId) -> bool:
         """No room for strangers at all, or none for another round of this one."""
+        self._make_room(FOREIGN_ROUNDS_MAX)
         rounds = self._rounds.values()
-        theirs = sum(round_.requester == requester for round_ in rounds)
+        theirs = sum(round_.requester == requester and round_.close is None for round_ in rounds)
         return len(self._rounds) >= FOREIGN_ROUNDS_MAX or theirs >= ROUNDS_PER_REQUESTER_MAX
 
     def _accept(self, round_: Round, packet: Packet, body: Body, now: Now) -> Acceptance:
@@ -266,7 +277,9 @@ class RoundTable:
         value = self._context.beacon(round_.request.beacon_round, now)
         if value is None:
             return Refusal.UNKNOWN_PREDECESSOR
-        if value != body.beacon or not is_drawn(round_.id, round_.request, body):
+        if value != body.beacon:  # whose beacon is wrong, theirs or ours, nobody can tell here
+            return Refusal.IMPOSSIBLE
+        if not is_drawn(round_.id, round_.request, body):
             return Refusal.BODY
         return round_.hear_panel(packet, body)
 
@@ -296,30 +309,9 @@ class RoundTable:
             case WorkStatus():
                 self._requester.hear_status(round_, packet.author, body, now)
             case Want():
-                self._answer(round_, packet, body, now)
+                self._answers.give(round_, packet, body, now)
             case _:
                 raise AssertionError("only packets of a round get here")
-
-    def _answer(self, round_: Round, packet: Packet, want: Want, now: Now) -> None:
-        """To members and the requester, once per asker and two seconds; a quarter answers the unaddressed."""
-        asker = packet.author
-        if asker != round_.requester and not round_.seats_of(asker):
-            return
-        if packet.addressees and self._context.own_id not in packet.addressees:
-            return
-        for wanted in want.ids:
-            found = round_.find(EventId(wanted))
-            if found is None or self._answered.get((asker, wanted), now.monotonic_ms):
-                continue
-            if packet.addressees or self._is_answerer(round_, found, asker):
-                self._answered.put((asker, wanted), True, now.monotonic_ms + WANT_PERIOD_MS)
-                self._context.effects.repeat(found.wire)
-
-    def _is_answerer(self, round_: Round, found: Packet, asker: NodeId) -> bool:
-        if self._context.own_id in {found.author, round_.requester}:
-            return True
-        parts = (self._context.own_id, asker, found.id)
-        return tagged("dicast/answerer/1", *map(bytes.fromhex, parts))[0] < 64
 
     # Bookkeeping
 
@@ -338,6 +330,25 @@ class RoundTable:
             self._requester.hear_judged(round_, judged, now)
         elif before is None and self._validator.is_spoiled(round_.id):
             self._requester.hear_spoiled(round_)
+        self._settle(round_, now)
+
+    def _settle(self, round_: Round, now: Now) -> None:
+        """A round that is over for us is kept a while for whoever still wants its packets."""
+        if self._is_over(round_):
+            alone = set(round_.seats) == {self._context.own_id}
+            round_.expires_ms = min(round_.expires_ms, now.monotonic_ms + (0 if alone else LINGER_MS))
+
+    def _is_over(self, round_: Round) -> bool:
+        errand = self._requester.errand(round_.id)
+        if errand is not None:
+            return errand.phase is Phase.OVER
+        return self._validator.judged(round_.id) is not None
+
+    def _make_room(self, rounds_max: int) -> None:
+        """Rounds that only linger go first, oldest first."""
+        over = [round_ for round_ in self._rounds.values() if self._is_over(round_)]
+        for round_ in over[: max(0, len(self._rounds) - rounds_max + 1)]:
+            self._forget(round_)
 
     def _forget(self, round_: Round) -> None:
         del self._rounds[round_.id]

@@ -178,6 +178,10 @@ class Worker:
             return
         if seat.phase in {Phase.RUNNING, Phase.EMBEDDING}:
             self._context.effects.run(CancelInference(round_.id))
+        if round_.id in self._context.records:  # a restart must not take it up again
+            self._context.change_record(round_.id, declined=True)
+        self._context.repeats.stop(round_.id, "commit")
+        self._context.repeats.stop(round_.id, "reveal")
         self._step(round_.id, Phase.OVER)
         self._context.effects.report(WorkProgress(round_.id, "abandoned", detail))
 
@@ -189,6 +193,8 @@ class Worker:
         """After a restart: what was stored is sent again, never made anew."""
         own = round_.commits_of.get(self._context.own_id, [])
         revealed = round_.reveals_of.get(self._context.own_id, [])
+        if record.declined:
+            return
         if record.draft is not None and own:
             self._seats[round_.id] = seat = _Seat(Phase.COMMITTED)
             seat.draft = record.draft
@@ -199,7 +205,7 @@ class Worker:
                 self.hear_quorum(round_, now)
             else:
                 self._repeat(round_, "commit", round_.commits[own[0]][0], now)
-        elif round_.quorum is None and not record.declined and self.wants(round_):
+        elif round_.quorum is None and self.wants(round_):
             self._seats[round_.id] = _Seat(Phase.WAITING)
 
     def hear_models(self, round_: Round, now: Now) -> None:
