@@ -36,7 +36,9 @@ def main() -> int:
             wholes.append(time.monotonic() - began)
             rounds.append(round_s)
             accepted += outcome == "accepted"
-            print(f"run {run + 1:2}: {outcome:12} round {round_s:5.1f} s, whole {wholes[-1]:5.1f} s", flush=True)
+            print(
+                f"run {run + 1:2}: {outcome:12} round {round_s:5.1f} s, whole {wholes[-1]:5.1f} s", flush=True
+            )
     print(f"\naccepted {accepted} of {runs}")
     print("           median (fastest … slowest)")
     for name, values in (("round", rounds), ("whole", wholes)):

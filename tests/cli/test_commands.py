@@ -8,13 +8,18 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from dicast.base.errors import AdapterError
 from dicast.base.nip19 import encode_nsec
 from dicast.cli.commands import COMMANDS
 from dicast.cli.output import printable, table
+from dicast.protocol.outputs import Put
+from dicast.protocol.records import Table
+from dicast.stores.sqlite import SqliteStore
 from dicast.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,7 +168,15 @@ IMPOSSIBLE = {
     ("--sec-percentage", "0"): "frame_percentage",
     ("--preset", "wild"): "preset_unknown",
     ("--preset", "financial"): "frame_preset",
-    ("--timeout", "99999"): "frame_time",
+    ("--timeout", "99999"): "option_range",
+    ("--timeout", "0"): "option_range",
+    ("--timeout", "nan"): "option_range",
+    ("--reveal-timeout", "601"): "option_range",
+    ("--temperature", "9"): "option_range",
+    ("--temperature", "nan"): "option_range",
+    ("--max-tokens", "0"): "option_range",
+    ("--max-tokens", "99999999"): "option_range",
+    ("--sec-distance", "nan"): "frame_distance",
     ("--seats", "100000"): "frame_seats",
 }
 
@@ -184,9 +197,107 @@ def test_a_prompt_that_cannot_be_asked_is_refused(dicast, prompt: str, code: str
     assert (ran.code, f"[{code}]" in ran.err) == (2, True)
 
 
-def test_a_certificate_needs_a_folder(dicast, folder: Path) -> None:
-    ran = dicast("ask", "What?", "--certificate", str(folder / "none" / "c.json"))
-    assert (ran.code, "[file_unwritable]" in ran.err) == (2, True)
+@pytest.mark.parametrize("place", ["none/c.json", "", "x" * 300, "file/c.json"])
+@pytest.mark.parametrize("command", [("ask", "What?"), ("demo",)])
+def test_where_a_certificate_cannot_go_nothing_is_asked(
+    dicast, folder: Path, command: tuple[str, ...], place: str
+) -> None:
+    (folder / "file").write_text("")
+    if command == ("demo",) and place.startswith("none"):
+        place = "file/deeper/c.json"  # the demonstration makes a folder that is not there
+    ran = dicast(*command, "--certificate", str(folder / place))
+    assert (ran.code, ran.out, "[file_unwritable]" in ran.err) == (2, "", True)
+
+
+ANSWERED = (
+    "ask", "Say hello.", "--quorum", "1", "--temperature", "0", "--max-tokens", "4",
+)  # fmt: skip
+
+
+def test_an_answer_is_printed_though_its_certificate_cannot_be_written(
+    dicast, folder: Path, monkeypatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise AdapterError(
+            "file_unwritable", f"{path} cannot be written: No space left on device.", "Free some."
+        )
+
+    monkeypatch.setattr("dicast.cli.ask.write_file", full)
+    ran = dicast(*ANSWERED, "--certificate", str(folder / "c.json"))
+    assert (ran.code, ran.out.count("\n"), "[file_unwritable]" in ran.err) == (1, 1, True)
+    assert "dicast verify" not in ran.err
+
+
+def test_weights_that_are_none_are_an_error_though_nothing_has_to_be_embedded(dicast, folder: Path) -> None:
+    file, junk = folder / "c.json", folder / "junk"
+    junk.write_bytes(b"no weights")
+    ran = dicast(*ANSWERED, "--certificate", str(file))
+    assert (ran.code, "dicast rounds" in ran.err) == (0, False)
+    assert dicast("verify", str(file)).code == 0
+    wrong = dicast("verify", str(file), "--weights", str(junk))
+    assert (wrong.code, wrong.out, "[weights_wrong]" in wrong.err) == (1, "", True)
+    without = dicast(*ANSWERED)
+    assert ("--certificate FILE when you ask" in without.err, "dicast rounds" in without.err) == (True, False)
+
+
+def test_ones_own_node_names_the_models_it_has(dicast) -> None:
+    ran = dicast("ask", "What?", "--quorum", "1", "--models", "nope")
+    assert (ran.code, "[no_model]" in ran.err, "tiny-1" in ran.err) == (4, True, True)
+
+
+def test_an_engine_that_fails_is_named_with_its_reason(dicast, folder: Path) -> None:
+    config = folder / "c.toml"
+    config.write_text(
+        "[engines.tiny]\nenabled = false\n[engines.openai]\nenabled = false\n"
+        '[engines.mine]\nplugin = "feed"\nmodel = "m"\ncommand = ["false"]\n'
+    )
+    words = ("ask", "What?", "--quorum", "1", "--config", str(config))
+    ran = dicast(*words)
+    assert (ran.code, ran.out) == (3, "")
+    (line,) = [line for line in ran.err.splitlines() if "× silent" in line]
+    assert "declined: engine_failed: " in line
+    assert json.loads(dicast(*words, "--json").out)["verified"] is False
+    logged = dicast(*words, "--log-level", "warning")
+    assert "inference_failed" in logged.err
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999999999"])
+def test_a_port_is_a_port(dicast, port: str) -> None:
+    ran = dicast("relay", "--port", port)
+    assert (ran.code, ran.out, "[relay_port]" in ran.err) == (2, "", True)
+
+
+def test_what_is_no_case_is_an_error_as_json(dicast, folder: Path) -> None:
+    (folder / "case.json").write_text("{")
+    ran = dicast("judge", str(folder / "case.json"), "--json")
+    assert (ran.code, json.loads(ran.err)["error"]["code"]) == (2, "case_invalid")
+    missing = dicast("judge", str(folder / "none"), "--json")
+    assert (missing.code, json.loads(missing.err)["error"]["code"]) == (2, "case_unreadable")
+
+
+@pytest.mark.parametrize(
+    ("redirect", "code", "said"),
+    [("> /dev/full", 1, "[output_failed]"), (">&-", 0, ""), ("2> /dev/full", 0, ""), ("<&-", 0, "")],
+)
+@pytest.mark.parametrize("words", ["--version", "--help", "config show"])
+def test_standard_streams_that_do_not_work_raise_nothing(
+    folder: Path, words: str, redirect: str, code: int, said: str
+) -> None:
+    line = f"exec {sys.executable} -m dicast.cli {words} {redirect}"
+    ran = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False, cwd=folder)
+    assert (ran.returncode, "Traceback" in ran.stderr, "Exception" in ran.stderr) == (code, False, False)
+    assert said in ran.stderr
+
+
+def test_a_reader_that_left_is_no_error_worth_a_word(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "dicast.cli", "config", "show"]
+    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, cwd=folder)
+    os.close(writing)
+    assert ran.returncode == 1
+    assert b"Traceback" not in ran.stderr
+    assert b"Exception" not in ran.stderr
 
 
 def test_a_prompt_from_standard_input_may_be_of_any_bytes(dicast, monkeypatch) -> None:
@@ -218,14 +329,35 @@ def test_reset_deletes_rounds_and_keeps_the_key(dicast, folder: Path) -> None:
     assert dicast("reset", "--yes").out.startswith("Nothing is stored")
     dicast("identity", "new")
     key = (folder / "state/identity").read_text()
-    (folder / "state/store.sqlite").write_bytes(b"x")
+    store = folder / "state/store.sqlite"
+    with closing(SqliteStore(store)) as opened:
+        opened.apply([Put(table.value, "k", b"v") for table in Table])
     assert dicast("reset").code == 2
-    assert (folder / "state/store.sqlite").exists()
+    assert stored(store) == sorted(table.value for table in Table)
     assert dicast("reset", "--yes").code == 0
-    assert not (folder / "state/store.sqlite").exists()
+    assert stored(store) == ["committed", "counter", "signed"]
+    assert sorted(path.name for path in store.parent.glob("store*")) == ["store.sqlite"]
+    assert stat.S_IMODE(store.stat().st_mode) == 0o600
     assert (folder / "state/identity").read_text() == key
     assert "is kept in" in dicast("reset", "--yes", "--identity").err
-    assert not (folder / "state/identity").exists()
+    assert [name for name in ("identity", "store.sqlite") if (folder / "state" / name).exists()] == []
+
+
+def stored(path: Path) -> list[str]:
+    """The tables in which the key of the test is."""
+    with closing(SqliteStore(path)) as opened:
+        return sorted(table.value for table in Table if opened.get(table.value, "k") == b"v")
+
+
+def test_a_store_that_cannot_be_read_is_not_reset_under_the_same_key(dicast, folder: Path) -> None:
+    dicast("identity", "new")
+    store = folder / "state/store.sqlite"
+    store.write_bytes(b"no database at all " * 100)
+    ran = dicast("reset", "--yes")
+    assert (ran.code, "[store_damaged]" in ran.err, "--identity" in ran.err) == (1, True, True)
+    assert store.exists()
+    assert dicast("reset", "--yes", "--identity").code == 0
+    assert not store.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"v":1}', b"\xff", b"[" * 100_000])

@@ -52,6 +52,13 @@ EXPECTED = Settings(
 )
 
 
+def test_a_json_file_with_a_key_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.json"
+    file.write_text('{"slots": 1, "slots": 2}')
+    with pytest.raises(ConfigurationError, match="'slots' stands there twice"):
+        load_settings(file, environment={})
+
+
 def written(tmp_path: Path, name: str, text: str) -> Path:
     path = tmp_path / name
     path.write_text(text)

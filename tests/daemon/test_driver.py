@@ -128,6 +128,8 @@ async def test_an_engine_that_raises_stops_one_job_and_is_logged(network) -> Non
     assert answer.outcome == "accepted"
     assert answer.verdict.statuses[broken.node_id] == "silent"
     assert "plugin_bug" in broken.log_text.getvalue()
+    assert "inference_failed" in broken.log_text.getvalue()
+    assert "ValueError inside the plugin" in broken.driver.failure_of(answer.request_id)
     assert not network.running[broken].done()
 
 

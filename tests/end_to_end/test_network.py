@@ -154,6 +154,16 @@ def test_a_dead_relay_is_named(machine) -> None:
     assert (ran.code, "[relay_down]" in ran.err, "ws://127.0.0.1:9" in ran.err) == (4, True, True)
 
 
+def test_a_node_whose_relays_are_dead_warns_and_names_them(machine) -> None:
+    node = machine.start(
+        "up", "--state-dir", str(machine.folder / "n"), "--relay", "ws://127.0.0.1:9", said="ready"
+    )
+    machine.wait_for(node, "transport_down")
+    machine.wait_for(node, "dicast doctor")
+    (line,) = [line for line in machine.said[node.pid].splitlines() if "transport_down" in line]
+    assert ("warning" in line, "ws://127.0.0.1:9" in line) == (True, True)
+
+
 def test_ones_own_node_alone_is_said_to_be_unverified(machine) -> None:
     ran = machine.run(
         "ask", QUESTION, "--quorum", "1", "--temperature", "0", "--state-dir", str(machine.folder / "a")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from dicast.cli.streams import give_up_output, is_about_output, open_missing
+
 VERSION_WORDS = ("--version", "-V")
 HELP_WORDS = ("--help", "-h", "help")
 
@@ -12,7 +14,18 @@ HELP_WORDS = ("--help", "-h", "help")
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns its exit code."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # whatever loads onnxruntime in this process: see onnx_session
-    words = sys.argv[1:] if arguments is None else arguments
+    open_missing()
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        if not is_about_output(error):
+            raise
+        return give_up_output(error)
+    return code
+
+
+def _run(words: list[str]) -> int:
     if len(words) == 1 and words[0] in VERSION_WORDS:
         from dicast.version import VERSION
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import sys
 
 from dicast.base.errors import DicastError
 from dicast.cli.commands import COMMANDS, EPILOGUE, GROUPS, SUMMARY
@@ -28,9 +26,6 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         print_error("interrupted", "Interrupted.", "", as_json)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
 
 
 def _dispatch(words: list[str], as_json: bool) -> int:

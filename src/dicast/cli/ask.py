@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dicast.base.errors import ConfigurationError
+from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.base.limits import PROMPT_BYTES_MAX
 from dicast.cli.common import ASKING, DEFAULTS, FRAME, NOWHERE, Common, Meeting, OrStandardInput, Repeated
 from dicast.cli.exit_codes import Exit
@@ -21,7 +21,7 @@ from dicast.client import AskKeywords, AsyncClient
 from dicast.daemon import api
 from dicast.daemon.asking import check_options
 from dicast.daemon.config_schema import Settings
-from dicast.daemon.files import write_file
+from dicast.daemon.files import check_writable, write_file
 from dicast.protocol.messages import Admission
 
 
@@ -92,7 +92,8 @@ def ask(
     settings = common.load(**meeting.flags()).settings
     options = _options(frame, question)
     check_options(api.Ask(prompt=text, **options), settings.ask)
-    _check_writable(question.certificate)
+    if question.certificate is not None:
+        check_writable(question.certificate, "certificate")
     return asyncio.run(_ask(_Wish(text, options, meeting, question.certificate), settings, common))
 
 
@@ -137,9 +138,12 @@ async def _ask(wish: _Wish, settings: Settings, common: Common) -> int:
         explain_plan(await client.plan(wish.prompt, **options))
         progress = Progress()
         answer = await client.ask(wish.prompt, on_event=progress.show, **options)
-    if wish.certificate is not None and answer.certificate:
-        write_file(wish.certificate, answer.certificate)
-    _print_answer(answer, wish.certificate, common.json)
+    failure = _write_certificate(wish.certificate, answer)
+    explain_answer(answer, progress.declined)
+    _say_where(answer, None if failure else wish.certificate, runs_here=runs_here)
+    _print_answer(answer, None if failure else wish.certificate, common.json)
+    if failure is not None:
+        raise failure
     return Exit.DONE if answer.is_accepted else Exit.UNDETERMINED
 
 
@@ -154,18 +158,30 @@ def _check_meeting(meeting: Meeting, status: api.StatusResult) -> None:
     note(f"Asking through the node that runs here, on the network {status.network!r}.")
 
 
-def _check_writable(certificate: Path | None) -> None:
-    """Before a round is spent: is there a folder for its certificate?"""
-    if certificate is not None and not certificate.absolute().parent.is_dir():
-        raise ConfigurationError(
-            "file_unwritable",
-            f"certificate: {certificate.parent} is no folder.",
-            "Name a file in a folder of yours.",
-        )
+def _write_certificate(certificate: Path | None, answer: api.Answer) -> AdapterError | None:
+    """Why the certificate could not be written: the answer was paid for, and is printed first."""
+    if certificate is None or not answer.certificate:
+        return None
+    try:
+        write_file(certificate, answer.certificate)
+    except AdapterError as error:
+        return error
+    return None
+
+
+def _say_where(answer: api.Answer, certificate: Path | None, *, runs_here: bool) -> None:
+    """Where the certificate is, or how to get it."""
+    if not answer.certificate:
+        return
+    if certificate is not None:
+        note(f"certificate: {certificate}  (dicast verify {certificate})")
+    elif runs_here:
+        note(f"The certificate is kept: dicast rounds {answer.request_id[:12]} --certificate FILE")
+    else:
+        note("To keep the certificate of an answer, say --certificate FILE when you ask.")
 
 
 def _print_answer(answer: api.Answer, certificate: Path | None, as_json: bool) -> None:
-    explain_answer(answer, certificate)
     if as_json:
         written = str(certificate) if certificate is not None and answer.certificate else None
         print_result({**fields_of(answer), "certificate": written}, "", as_json=True)

@@ -23,7 +23,7 @@ from dicast.daemon.asking import check_options
 from dicast.daemon.compose import Composed
 from dicast.daemon.config_schema import AskSettings, Settings
 from dicast.daemon.demo_network import NODES, START_S, DemoNetwork
-from dicast.daemon.files import write_file
+from dicast.daemon.files import check_writable, write_file
 from dicast.daemon.logs import Log
 from dicast.daemon.running import running_node
 from dicast.engines.tiny_network import read_card
@@ -49,6 +49,7 @@ def demo(*, prompt: str = "", certificate: Path = DEFAULT_FILE, common: Common =
     card = read_card()
     question = _question(prompt or card.prompt, card.temperature_milli / 1000)
     check_options(question, AskSettings())
+    check_writable(certificate, "certificate", make_folder=True)
     is_terminal = sys.stdout.isatty() and not common.json
     view: View = LiveView() if is_terminal else LineView(sys.stderr if common.json else sys.stdout)
     try:
@@ -57,7 +58,6 @@ def demo(*, prompt: str = "", certificate: Path = DEFAULT_FILE, common: Common =
         raise KeyboardInterrupt from None
     finally:
         view.close()
-    certificate.parent.mkdir(parents=True, exist_ok=True)
     write_file(certificate, answer.certificate)
     view.certificate(certificate)
     verified = _verify(certificate, common)

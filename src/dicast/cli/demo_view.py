@@ -13,9 +13,11 @@ from dicast.cli.progress import (
     agreed_in_words,
     rates_in_words,
     reason_in_words,
+    rejected_words,
     revealed_texts,
 )
 from dicast.client_channel import Event
+from dicast.consensus.verdict import Verdict
 from dicast.daemon import api
 from dicast.daemon.demo_network import DemoNode
 from dicast.protocol.outputs import MemberProgress, RoundOpened, RoundProgress
@@ -126,15 +128,17 @@ def outcome_lines(board: Board, answer: api.Answer) -> list[str]:
     for node in board.nodes:
         status = verdict.statuses.get(node.node_id)  # type: ignore[call-overload]
         if status is not None and status.value in REJECTED:
-            lines.append(f"rejected: {name_of(node)} {_why(node, status.value, board)} [{status.value}]")
+            lines.append(f"rejected: {name_of(node)} {_why(node, verdict, board)} [{status.value}]")
     return [*lines, NOT_TRUTH] if answer.is_accepted else lines
 
 
-def _why(node: DemoNode, status: str, board: Board) -> str:
+def _why(node: DemoNode, verdict: Verdict, board: Board) -> str:
+    status = verdict.statuses[node.node_id].value
     if node.killed and status == "unrevealed":
         return "was killed after it had committed, before it revealed"
     text = board.texts.get(node.node_id, "")
-    return f"{REJECTED[status]}: {printable(text)!r}" if text else REJECTED[status]
+    words = rejected_words(verdict, status)
+    return f"{words}: {printable(text)!r}" if text else words
 
 
 class LineView:

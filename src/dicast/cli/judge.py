@@ -15,7 +15,7 @@ ACCEPTED, USAGE, UNDETERMINED = 0, 2, 3
 """Exit statuses."""
 
 
-def judge_command(path: str) -> int:
+def judge_command(path: str, *, as_json: bool = False) -> int:
     """Print the verdict of the case in a file, `-` for standard input; the exit status.
 
     0 accepted, 3 undetermined, 2 with one line on standard error that names field and reason.
@@ -23,15 +23,24 @@ def judge_command(path: str) -> int:
     try:
         case = parse_case(_read(path))
     except CaseError as error:
-        print(error.message, file=sys.stderr)
-        return USAGE
+        return _refused("case_invalid", error.message, as_json)
     except OSError as error:
-        print(f"{path}: {error.strerror or error}", file=sys.stderr)
-        return USAGE
+        return _refused("case_unreadable", f"{path}: {error.strerror or error}", as_json)
     verdict = judge(case)
     sys.stdout.buffer.write(verdict.encode() + b"\n")
     sys.stdout.buffer.flush()
     return ACCEPTED if verdict.outcome is Outcome.ACCEPTED else UNDETERMINED
+
+
+def _refused(code: str, line: str, as_json: bool) -> int:
+    """The line alone, which other implementations print too; with `--json` as every command's error."""
+    if as_json:
+        from dicast.cli.output import print_error
+
+        print_error(code, line, "", as_json=True)
+    else:
+        print(line, file=sys.stderr)
+    return USAGE
 
 
 def _read(path: str) -> bytes:

@@ -13,7 +13,6 @@ def judge(case: OrStandardInput, /, *, common: Common = DEFAULTS) -> int:
     case
         A JSON file; - reads standard input.
     """
-    del common
     from dicast.cli.judge import judge_command
 
-    return judge_command(case)
+    return judge_command(case, as_json=common.json)

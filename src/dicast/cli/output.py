@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import cast
 
 import msgspec
@@ -18,9 +19,10 @@ def print_result(value: object, text: str, as_json: bool) -> None:
 
 
 def note(text: str) -> None:
-    """Something to read that is not the result."""
-    sys.stderr.write(printable(text) + "\n")
-    sys.stderr.flush()
+    """Something to read that is not the result; where nobody reads it, the result still comes."""
+    with suppress(OSError):
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
 
 
 def print_error(code: str, message: str, next_step: str, as_json: bool) -> None:
@@ -32,7 +34,8 @@ def print_error(code: str, message: str, next_step: str, as_json: bool) -> None:
         line = json.dumps(
             {"error": {"code": code, "message": message, "next_step": next_step}}, ensure_ascii=False
         )
-        sys.stderr.write(line + "\n")
+        with suppress(OSError):
+            sys.stderr.write(line + "\n")
         return
     note(f"error: {message} [{code}]")
     if next_step:

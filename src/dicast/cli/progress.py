@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
 
 from dicast.cli.output import note
 from dicast.client_channel import Event
+from dicast.consensus.reasons import Reason, Status
 from dicast.consensus.verdict import Verdict
 from dicast.daemon import api
 from dicast.protocol.messages import Kind
@@ -46,6 +47,8 @@ class Progress:
         self._committed: set[str] = set()
         self._revealed: set[str] = set()
         self._seats = 0
+        self.declined: dict[str, str] = {}
+        """Why members of the last round declined, by key."""
 
     def show(self, event: Event) -> None:
         """One event of the ask."""
@@ -53,6 +56,7 @@ class Progress:
             case RoundOpened():
                 self._committed.clear()
                 self._revealed.clear()
+                self.declined.clear()
                 self._seats = event.seats
                 again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
                 note(f"round {event.request_id[:12]} is open{again}")
@@ -71,7 +75,9 @@ class Progress:
     def _member(self, event: MemberProgress) -> None:
         who = event.member[:12]
         if event.step == "declined":
-            note(f"{who} declined: {event.detail}")
+            if self.declined.get(event.member) != event.detail:
+                note(f"{who} declined: {event.detail}")
+            self.declined[event.member] = event.detail
         elif event.step == "committed" and event.member not in self._committed:
             self._committed.add(event.member)
             note(f"{who} committed ({len(self._committed)} of {self._seats})")
@@ -101,10 +107,10 @@ def rates_in_words(plan: api.PlanResult) -> str:
     return f"{percent(chance)} if {first} of all nodes lie together{rest}"
 
 
-def explain_answer(answer: api.Answer, certificate: Path | None) -> None:
+def explain_answer(answer: api.Answer, declined: Mapping[str, str]) -> None:
     """After the verdict: what agreed, what did not and why, and what it is worth."""
     verdict = answer.verdict
-    if not answer.verified and answer.is_accepted:
+    if answer.is_accepted and not answer.verified:
         note("not verified: one node answered, and nobody checked it.")
     elif answer.is_accepted:
         note(agreed_in_words(verdict) + ".")
@@ -113,14 +119,10 @@ def explain_answer(answer: api.Answer, certificate: Path | None) -> None:
         note(f"undetermined: {reason_in_words(verdict)}.")
         for text in sorted(set(revealed_texts(answer.certificate).values()))[:ANSWERS_SHOWN_MAX]:
             note(f"  said: {' '.join(text.split())[:ANSWER_CHARS_SHOWN]}")
-    for line in rejected_lines(verdict):
+    for line in rejected_lines(verdict, declined):
         note(line)
     if answer.is_accepted and answer.verified and not answer.checked:
         note(f"The embeddings were checked by {answer.signed_seats} signing members, not by this node.")
-    if certificate is not None and answer.certificate:
-        note(f"certificate: {certificate}  (dicast verify {certificate})")
-    elif answer.certificate:
-        note(f"The certificate is kept: dicast rounds {answer.request_id[:12]} --certificate FILE")
 
 
 def agreed_in_words(verdict: Verdict) -> str:
@@ -141,14 +143,29 @@ def revealed_texts(certificate: bytes) -> dict[str, str]:
     }
 
 
-def rejected_lines(verdict: Verdict) -> list[str]:
-    """A line for every reason for which answers did not count."""
-    counted = Counter(status.value for status in verdict.statuses.values())
+def rejected_lines(verdict: Verdict, declined: Mapping[str, str] | None = None) -> list[str]:
+    """A line for every reason for which answers did not count; `declined` says why members did not commit."""
+    counted = Counter(
+        (status.value, (declined or {}).get(author, "") if status is Status.SILENT else "")
+        for author, status in verdict.statuses.items()
+    )
     return [
-        f"  {counted[status]} × {status}: {words}"
-        for status, words in REJECTED.items()
-        if counted.get(status, 0)
+        f"  {count} × {status}: {f'declined: {cause}' if cause else rejected_words(verdict, status)}"
+        for (status, cause), count in sorted(counted.items(), key=_in_order)
+        if status in REJECTED
     ]
+
+
+def _in_order(counted: tuple[tuple[str, str], int]) -> tuple[int, str]:
+    (status, cause), _ = counted
+    return list(REJECTED).index(status) if status in REJECTED else -1, cause
+
+
+def rejected_words(verdict: Verdict, status: str) -> str:
+    """Why an answer of this status does not count."""
+    if status == Status.UNREVEALED and verdict.reason is Reason.QUORUM_NOT_REACHED:
+        return "committed; with so few commits nobody had to reveal"
+    return REJECTED[status]
 
 
 def reason_in_words(verdict: Verdict) -> str:

@@ -7,7 +7,11 @@ import signal
 import sys
 from pathlib import Path
 
+from dicast.base.errors import ConfigurationError
 from dicast.transports.relay import run_relay
+
+PORT_MAX = 65_535
+"""Ports are 16-bit numbers."""
 
 PUBLIC_WARNING = (
     "This relay is open to other machines: whoever reaches the port can read and publish packets. "
@@ -19,6 +23,12 @@ def relay_command(
     host: str = "127.0.0.1", port: int = 7777, *, ready_file: Path | None = None, is_public: bool = False
 ) -> int:
     """Serve until SIGINT or SIGTERM; the address goes to stdout, and to `ready_file` once it is served."""
+    if not 0 <= port <= PORT_MAX:
+        raise ConfigurationError(
+            "relay_port",
+            f"--port {port} is outside 0…{PORT_MAX}.",
+            "For example --port 7777, or 0 for any free one.",
+        )
     try:
         asyncio.run(_serve(host, port, ready_file, is_public))
     finally:

@@ -53,7 +53,7 @@ def verify(
     except CertificateError as error:
         print_error(
             f"certificate_{error.fault.value}",
-            f"The certificate does not hold: {error.detail}.",
+            f"The certificate does not hold: {error.detail.rstrip('.')}.",
             "",
             common.json,
         )
@@ -144,6 +144,8 @@ def _embedder(weights: Path | None) -> Embed | None:
 
     try:
         embedder = minilm_from(weights)
+        if weights is not None:
+            embedder.load()
     except AdapterError as error:
         if weights is not None:
             raise

@@ -7,7 +7,15 @@ from collections.abc import Iterable
 import msgspec
 
 from dicast.base.errors import ConfigurationError, Rejection
-from dicast.base.limits import ATTEMPTS_MAX, PROMPT_BYTES_MAX
+from dicast.base.limits import (
+    ATTEMPTS_MAX,
+    DEADLINE_MS_MAX,
+    DEADLINE_MS_MIN,
+    MAX_TOKENS_MAX,
+    PROMPT_BYTES_MAX,
+    REVEAL_MS_MAX,
+    TEMPERATURE_MILLI_MAX,
+)
 from dicast.base.types import NodeId
 from dicast.consensus.constants import EMBEDDER, EMBEDDER_BITS
 from dicast.consensus.frame import (
@@ -53,6 +61,7 @@ class Planned(msgspec.Struct, frozen=True):
 def check_options(options: AskOptions, settings: AskSettings) -> tuple[Frame, int]:
     """Frame and seats, checked as far as they can be without knowing anybody. Raises Rejection and others."""
     _check_prompt(options)
+    _check_ranges(options)
     preset = _preset(options.preset or settings.preset)
     seats = _seats(options, preset)
     base = preset.frame
@@ -103,7 +112,7 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
         members=(NodeId(known.own.node_id),)
         if own_only
         else tuple(NodeId(member) for member in options.members),
-        max_tokens=options.max_tokens or settings.max_tokens,
+        max_tokens=settings.max_tokens if options.max_tokens is None else options.max_tokens,
         temperature_milli=round(
             1000 * (settings.temperature if options.temperature is None else options.temperature)
         ),
@@ -141,6 +150,22 @@ def _check_prompt(options: AskOptions) -> None:
             f"The prompt has {size} bytes; at most {PROMPT_BYTES_MAX} fit into a request.",
             "Shorten it; longer prompts need a content store, which does not exist yet.",
         )
+
+
+def _check_ranges(options: AskOptions) -> None:
+    """Numbers that are no part of the frame, or would be named there by another name and in another unit."""
+    for key, value, least, most, example in (
+        ("temperature", options.temperature, 0, TEMPERATURE_MILLI_MAX / 1000, "0.7"),
+        ("max_tokens", options.max_tokens, 1, MAX_TOKENS_MAX, "256"),
+        ("timeout", options.timeout_s, DEADLINE_MS_MIN / 1000, DEADLINE_MS_MAX / 1000, "60 (seconds)"),
+        ("reveal_timeout", options.reveal_s, 0.001, REVEAL_MS_MAX / 1000, "10 (seconds)"),
+    ):
+        if value is not None and not least <= value <= most:  # also refuses what is no number
+            raise Rejection(
+                "option_range",
+                f"{key}: {value} is outside {least:g}…{most:g}.",
+                f"For example {key} {example}.",
+            )
 
 
 def _preset(name: str) -> Preset:
@@ -197,15 +222,11 @@ def _check_members(members: tuple[str, ...], seats: int) -> None:
 def _too_few(
     frame: Frame, seats: int, able: list[PeerRecord], known: Known, models: tuple[str, ...]
 ) -> ConfigurationError | Rejection:
-    if not known.others:
+    asks_itself = seats == 1 and "worker" in known.own.roles
+    if not known.others and not asks_itself:
         return ConfigurationError("no_peers", "No other node is known.", THREE_WAYS)
     if not able:
-        offered = sorted({model for peer in known.others for model in peer.models})
-        return ConfigurationError(
-            "no_model",
-            f"{_counted(len(known.others))} known, but none answers with {', '.join(models) or 'a model'}.",
-            f"They offer: {', '.join(offered) or 'no model'}.",
-        )
+        return _no_model(known, models, asks_itself)
     quorum, agreeing = largest_frame(len(able), frame)
     return Rejection(
         "too_few_nodes",
@@ -213,6 +234,17 @@ def _too_few(
         f"The largest that works is --seats {len(able)} --quorum {quorum} (of which {agreeing} must agree). "
         "Or wait for more nodes.",
     )
+
+
+def _no_model(known: Known, models: tuple[str, ...], asks_itself: bool) -> ConfigurationError:
+    wanted = ", ".join(models) or "a model"
+    own, others = known.own.models, {model for peer in known.others for model in peer.models}
+    who = "Your own node does not answer"
+    if known.others:
+        who = f"{_counted(len(known.others))} known, but none answers"
+    offered = sorted(others | set(own)) if asks_itself else sorted(others)
+    hint = f"Offered here: {', '.join(offered)}." if offered else "No model is offered: see `dicast doctor`."
+    return ConfigurationError("no_model", f"{who} with {wanted}.", hint)
 
 
 def _counted(nodes: int) -> str:

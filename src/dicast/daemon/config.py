@@ -127,8 +127,18 @@ def _decoded(suffix: str, text: str) -> object:
         except yaml.YAMLError as error:
             raise ValueError(str(error)) from error
     if suffix == ".json":
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_without_repeats)
     return tomllib.loads(text)
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> Table:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(
+            f"the key {next(name for name in names if names.count(name) > 1)!r} stands there twice"
+        )
+    return table
 
 
 def _language(path: Path) -> str:

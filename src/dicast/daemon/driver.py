@@ -11,9 +11,10 @@ from typing import Protocol
 import msgspec
 
 from dicast.base.errors import AdapterError
-from dicast.base.types import Now
+from dicast.base.types import Now, RequestId
 from dicast.daemon.clock import RealClock
 from dicast.daemon.effects import Effects
+from dicast.daemon.health_log import HealthLog
 from dicast.daemon.logs import Log
 from dicast.daemon.multiplexer import Multiplexer
 from dicast.daemon.subscriptions import Reports
@@ -92,6 +93,10 @@ class Driver:
         """Names of the models that the engines can run now."""
         return self._effects.models
 
+    def failure_of(self, request_id: RequestId) -> str:
+        """Why our engine gave up on a request, and the next step; empty if it did not."""
+        return self._effects.failures.get(request_id, "")
+
     def stop(self) -> None:
         """Ask the loop to end after the batch it is in."""
         self._stopping = True
@@ -121,6 +126,7 @@ class Driver:
     async def _start_adapters(self) -> None:
         await self.transports.start(topic_of(self._network))
         self._following = [asyncio.create_task(self._follow(source)) for source in self.parts.sources]
+        self._following.append(asyncio.create_task(HealthLog(self.transports.lanes, self._log).follow()))
         await self._effects.start()
         while self._own:
             self._handle(self._own.popleft())

@@ -30,6 +30,9 @@ OVERTIME_S = 1.0
 MODELS_ANSWER_S = 6.0
 """A server that does not even list its models in this time is not there; a node's start waits for it."""
 
+FAILURES_KEPT_MAX = 64
+"""More than the questions that may be open on a node."""
+
 
 class Effects:
     """Runs what the node asks for and hands back the outcome; never raises into the loop."""
@@ -49,6 +52,8 @@ class Effects:
         self._log = log
         self._offers: dict[str, Engine] = {}
         self._offered: tuple[OfferedModel, ...] = ()
+        self.failures: dict[RequestId, str] = {}
+        """Why the last requests that an engine gave up on failed, for whoever asked them here."""
         self._jobs: dict[RequestId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._embedding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedding")
@@ -122,10 +127,9 @@ class Effects:
             async with asyncio.timeout(job.deadline_ms / 1000 + OVERTIME_S):
                 made = await engine.generate(job, _ignore)
         except TimeoutError:
-            self._finish(job, InferenceFailed(job.request_id, "timeout", "no answer in the time given"))
+            self._fail(job, engine, AdapterError("engine_timeout", "No answer in the time given."))
         except Exception as error:
-            failure = self._translated(error, "engine_failed")
-            self._finish(job, InferenceFailed(job.request_id, failure.code, failure.message))
+            self._fail(job, engine, self._translated(error, "engine_failed"))
         else:
             finished = InferenceFinished(
                 request_id=job.request_id,
@@ -138,6 +142,22 @@ class Effects:
                 total_ms=made.total_ms,
             )
             self._finish(job, finished)
+
+    def _fail(self, job: StartInference, engine: Engine, failure: AdapterError) -> None:
+        """Tell the node, and people what the engine said: its members only hear that it gave up."""
+        self._log.warning(
+            "inference_failed",
+            request=job.request_id[:12],
+            engine=engine.name,
+            model=job.model,
+            code=failure.code,
+            reason=failure.message,
+            hint=failure.next_step or "Try the engine by itself: `dicast models list`, `dicast doctor`.",
+        )
+        while len(self.failures) >= FAILURES_KEPT_MAX:
+            del self.failures[next(iter(self.failures))]
+        self.failures[job.request_id] = f"{failure.message} {failure.next_step}".strip()
+        self._finish(job, InferenceFailed(job.request_id, failure.code, failure.message))
 
     def _finish(self, job: StartInference, outcome: InferenceFinished | InferenceFailed) -> None:
         if self._jobs.pop(job.request_id, None) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from dicast.base.errors import AdapterError
+from dicast.base.errors import AdapterError, ConfigurationError
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -20,4 +20,22 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as error:
         raise AdapterError(
             "file_unwritable", f"{path} cannot be written: {error.strerror}.", "Name another file."
+        ) from error
+
+
+def check_writable(path: Path, key: str, *, make_folder: bool = False) -> None:
+    """Raise ConfigurationError where `write_file` could not write, before its content was paid for."""
+    hint = "Name a file in a folder of yours."
+    try:
+        if path.is_dir():
+            raise ConfigurationError("file_unwritable", f"{key}: {path} is a folder.", hint)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(
+            "file_unwritable", f"{key}: {path} cannot be written: {reason}.", hint
         ) from error

@@ -6,7 +6,10 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
+import msgspec
+
 from dicast.base.errors import AdapterError, Rejection
+from dicast.consensus.reasons import Outcome
 from dicast.daemon.api import Answer, ReportsDropped
 from dicast.daemon.driver import Driver
 from dicast.daemon.subscriptions import Subscription
@@ -75,7 +78,7 @@ class OneAsk:
             if report is None:
                 return self._answer(None)
             self._tell_dropped(subscription)
-            self._on_event(report)
+            self._on_event(self._explained(report))
             match report:
                 case AskRefused():
                     raise Rejection(report.code, report.reason, report.next_step)
@@ -105,6 +108,15 @@ class OneAsk:
             raise AdapterError("node_stopped", "The node was stopped before there was a verdict.")
         return report
 
+    def _explained(self, report: Report) -> Report:
+        """Why our own engine gave up is known here: the others are only told that it did."""
+        if not isinstance(report, MemberProgress) or report.member != self._driver.node.node_id:
+            return report
+        failure = self._driver.failure_of(report.request_id)
+        if report.step != "declined" or not failure:
+            return report
+        return msgspec.structs.replace(report, detail=f"{report.detail}: {failure}")
+
     def _tell_dropped(self, subscription: Subscription) -> None:
         if subscription.dropped > self._dropped:
             self._on_event(ReportsDropped(subscription.dropped - self._dropped))
@@ -120,7 +132,7 @@ class OneAsk:
             answer=verdict.answer,
             request_id=decided.request_id,
             verdict=verdict,
-            verified=verdict.n > 1,
+            verified=verdict.n > 1 and verdict.outcome is Outcome.ACCEPTED,
             checked=decided.checked,
             signed_seats=0 if ready is None else ready.signed_seats,
             attempts=self._attempts,

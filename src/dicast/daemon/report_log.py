@@ -47,6 +47,10 @@ def _write(report: Report, log: Log) -> None:
             log.warning("round_ended", request=report.request_id[:12], code=report.code, reason=report.reason)
         case AskRefused():
             log.warning("ask_refused", code=report.code, reason=report.reason)
+        case WorkProgress(request_id, "declined", detail):
+            log.warning("work", request=request_id[:12], step="declined", detail=detail)
+        case MemberProgress(request_id, member, "declined", detail):
+            log.info("member", request=request_id[:12], member=member[:12], step="declined", detail=detail)
         case WorkProgress():
             log.info("work", request=report.request_id[:12], step=report.step, detail=report.detail)
         case Penalised(node_id, reason):
