@@ -228,6 +228,8 @@ def written(value: Any) -> str:
         return str(value)
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(key)}:{written(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(written, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -321,3 +323,16 @@ def test_the_judge_equals_the_rules_written_as_loops(
         assert encode(json.loads(verdict.encode())) == verdict.encode()
 
     check()
+
+
+@pytest.mark.parametrize("answer", VALUES[:8])
+def test_every_kind_of_value_is_written_as_the_rules_say(
+    case_of: Callable[..., Case], member: Any, answer: str
+) -> None:
+    frame = JudgedFrame(
+        quorum=1, sec_percentage_bp=1, sec_distance_bits={"toy": 0}, gates=(), exact=("/price",)
+    )
+    case = case_of([member(answer=answer, bits={"toy": "0000"})], frame)
+    verdict = judge(case)
+    assert verdict.answer is not None
+    assert json.loads(verdict.encode()) == reference(case)
