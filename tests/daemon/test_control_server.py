@@ -114,6 +114,21 @@ async def test_no_node_is_said_with_the_next_step(tmp_path) -> None:
     assert (caught.value.code, "dicast up" in caught.value.next_step) == ("node_not_running", True)
 
 
+async def test_closing_ends_idle_clients_without_a_trace(network, tmp_path) -> None:
+    said: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context))
+    made = await network.add("follower", roles=())
+    server = ControlServer(made.service, Paths(tmp_path).socket, Log("error", stream=made.log_text))
+    await server.start()
+    reader, writer = await asyncio.open_unix_connection(str(Paths(tmp_path).socket))
+    writer.write(b"\n?\n")
+    assert b"call_malformed" in await reader.readline()
+    await server.close()
+    assert await reader.read() == b""
+    writer.close()
+    assert said == []
+
+
 GARBAGE = {
     "not json": b"hello\n",
     "not an object": b"[]\n",

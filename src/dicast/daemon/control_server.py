@@ -64,8 +64,8 @@ class ControlServer:
         self._connections.add(task)
         try:
             await _Connection(self._service, reader, writer, self._log).serve()
-        except ConnectionError:
-            pass  # the client went away
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # it went away, or `close` ended it: Python 3.11 prints a trace of a cancelled one
         finally:
             self._connections.discard(task)
             writer.close()
