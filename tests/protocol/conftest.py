@@ -52,6 +52,7 @@ class Host:
         self.tables: dict[str, dict[str, bytes]] = {}
         self.reports: list[Report] = []
         self.answer: Callable[[StartInference], str | None] = lambda _: "The capital of France is Paris."
+        self.embed: Callable[[tuple[str, ...]], list[bytes]] = EMBEDDER.embed
         self.alive = True
         self.node = Node(self.identity, self.settings)
 
@@ -123,7 +124,7 @@ class Network:
                     )
                     self.queue.append((host, done))
             case StartEmbedding(job_id, name, texts):
-                bits = tuple(one.hex() for one in EMBEDDER.embed(texts))
+                bits = tuple(one.hex() for one in host.embed(texts))
                 self.queue.append((host, Embedded(job_id, name, bits)))
             case CancelInference():
                 pass

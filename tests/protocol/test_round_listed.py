@@ -141,3 +141,24 @@ def test_what_cannot_be_asked_is_refused_at_once_and_nothing_is_sent(network, qu
     assert refused.code == code
     assert len(network.wires) == sent
     assert asker.node.rounds() == ()
+
+
+@pytest.mark.parametrize("liars", [1, 2])
+def test_a_follower_finds_the_verdict_that_the_members_signed_although_some_reveal_false_bits(
+    network, question, follower, liars
+):
+    workers = [network.add() for _ in range(7)]
+    for liar in workers[:liars]:
+        liar.embed = lambda texts: [bytes(48) for _ in texts]
+    network.run_for(1_000)
+    network.ask(follower, question(seats=7, quorum=7, percentage_bp=5_700))
+    network.run_for(15_000)
+    [decided] = follower.reported(RoundDecided)
+    assert (decided.verdict.outcome, decided.checked) == (Outcome.ACCEPTED, False)
+    statuses = [decided.verdict.statuses[liar.identity.node_id] for liar in workers[:liars]]
+    assert statuses == [Status.EMBEDDING_MISMATCH] * liars
+    [ready] = follower.reported(CertificateReady)
+    assert ready.signed_seats == 7 - liars
+    for reader, check in ((embed, "recomputed"), (None, "not_checked")):
+        verification = verify(ready.certificate, reader)
+        assert (verification.embeddings, verification.verdict) == (check, decided.verdict)

@@ -64,6 +64,13 @@ def texts_to_embed(round_: Round) -> dict[NodeId, str]:
     return texts
 
 
+def unlike(embeddings: dict[str, str]) -> dict[str, str]:
+    """Bits that differ from these in every place: what stands for bits that are only known to be others."""
+    return {
+        name: bytes(255 - byte for byte in bytes.fromhex(bits)).hex() for name, bits in embeddings.items()
+    }
+
+
 def _by_author(round_: Round, ids: tuple[EventId, ...], of_reveals: bool) -> dict[NodeId, EventId]:
     kept = round_.reveals if of_reveals else round_.commits
     found: dict[NodeId, EventId] = {}

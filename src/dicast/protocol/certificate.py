@@ -15,7 +15,7 @@ from dicast.base.types import Digest, EventId, Json, NodeId
 from dicast.consensus.case import check_case
 from dicast.consensus.judge import Verdict, judge
 from dicast.protocol.admission import is_drawn, is_possible
-from dicast.protocol.casework import Bits, case_of, texts_to_embed
+from dicast.protocol.casework import Bits, case_of, texts_to_embed, unlike
 from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.messages import (
     Admission,
@@ -118,12 +118,13 @@ def signature_digest(
 
 def signed_seats(round_: Round, topic: str, verdict: Verdict) -> int:
     """Seats of the members whose signature is about this very verdict."""
-    expected = _expected(round_, topic, verdict)
+    expected = verdict_signature(round_, topic, verdict)
     signers = [author for author, (_, body) in round_.signatures.items() if body.digest == expected]
     return sum(round_.seats_of(author) for author in signers)
 
 
-def _expected(round_: Round, topic: str, verdict: Verdict) -> Digest:
+def verdict_signature(round_: Round, topic: str, verdict: Verdict) -> Digest:
+    """What a member of this closed round signs for a verdict."""
     quorum, close = round_.ends()
     return signature_digest(topic, round_.id, quorum.id, close.id, verdict.digest)
 
@@ -134,7 +135,7 @@ def make_certificate(round_: Round, verdict: Verdict, bits: Bits) -> bytes:
     assert round_.close_body is not None, "a closed round has a close"
     commits = sorted((round_.commits[commit][0] for commit in round_.sealed), key=_author)
     reveals = sorted((round_.reveals[EventId(one)][0] for one in round_.close_body.reveals), key=_author)
-    expected = _expected(round_, round_.packet.topic, verdict)
+    expected = verdict_signature(round_, round_.packet.topic, verdict)
     agreeing = (packet for packet, body in round_.signatures.values() if body.digest == expected)
     signatures = sorted(agreeing, key=_author)
     panel = (round_.panel,) if round_.panel is not None else ()
@@ -288,8 +289,16 @@ def _panel_proof(round_: Round, beacons: Mapping[int, str]) -> PanelProof:
 
 
 def _bits(round_: Round, shown: Bits, embed: Embed | None) -> tuple[Bits, EmbeddingCheck]:
-    """The reader's own bits where it can, else those shown; bits that differ are the first wrong thing."""
+    """The reader's own bits where it can, else those shown; bits that differ are the first wrong thing.
+
+    An empty text marks bits that the signers found to be others than those revealed.
+    """
     texts = texts_to_embed(round_)
+    revealed = {packet.author: body.embeddings for packet, body in round_.reveals.values()}
+    marked = sorted(author for author, of in shown.items() if "" in of.values())
+    if any(author not in revealed for author in marked):
+        raise CertificateError(Fault.CONTRADICTION, "the certificate marks somebody who revealed nothing")
+    shown = {**shown, **{author: unlike(revealed[NodeId(author)]) for author in marked}}
     if not texts or not round_.request.frame.sec_distance_bits:
         return shown, EmbeddingCheck.NOT_NEEDED
     if embed is None:
@@ -302,7 +311,9 @@ def _bits(round_: Round, shown: Bits, embed: Embed | None) -> tuple[Bits, Embedd
         for author, bits in zip(texts, made, strict=True):
             own.setdefault(author, {})[name] = bits.hex()
     for author, of in sorted(shown.items()):
-        if own.get(NodeId(author)) != of:
+        made_here = own.get(NodeId(author))
+        wrong = made_here == revealed[NodeId(author)] if author in marked else made_here != of
+        if wrong:
             raise CertificateError(Fault.EMBEDDING_WRONG, f"the bits of {author} are not of its answer")
     return own, EmbeddingCheck.RECOMPUTED
 

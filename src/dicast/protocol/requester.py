@@ -14,6 +14,7 @@ from dicast.protocol.admission import (
 )
 from dicast.protocol.archive import Archive
 from dicast.protocol.certificate import make_certificate, signed_seats
+from dicast.protocol.confirming import as_signed
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
 from dicast.protocol.errand import STEPS, Errand, Phase
@@ -363,13 +364,12 @@ class Requester:
         """The waiting for signatures is over: hand out the certificate, or say that nobody confirmed."""
         judged = errand.judged
         assert judged is not None, "only a judged round is certified"
+        judged = errand.judged = as_signed(round_, self._context.topic, judged)
         seats = signed_seats(round_, self._context.topic, judged.verdict)
         if not judged.checked:
             if seats < judged.verdict.need:
-                reason = (
-                    f"This node has no embedder, and only {seats} of the needed {judged.verdict.need} "
-                    "seats signed the verdict."
-                )
+                counted = f"only {seats} of the needed {judged.verdict.need} seats signed the verdict."
+                reason = f"This node has no embedder, and {counted}"
                 return self._end(round_, errand, "not_confirmed", reason)
             self._decide(round_, errand, judged, now)
         certificate = make_certificate(round_, judged.verdict, judged.bits)
