@@ -168,3 +168,8 @@ async def test_nobody_at_the_address(job: Any) -> None:
 def test_a_feed_has_one_source_that_we_can_read(source: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         FeedEngine("m", **source)
+
+
+async def test_a_feed_whose_command_is_missing_offers_nothing() -> None:
+    assert await FeedEngine("clock", command=("no-such-command-here",)).models() == ()
+    assert [model.name for model in await FeedEngine("clock", command=("date",)).models()] == ["clock"]

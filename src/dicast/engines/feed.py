@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from typing import Final, cast
@@ -46,7 +47,9 @@ class FeedEngine:
         self._domain = domain
 
     async def models(self) -> tuple[OfferedModel, ...]:
-        """The one feed; any prompt fits, since it is not read by a model."""
+        """The one feed, whatever the prompt: no model reads it. None while its command is missing."""
+        if self._command and shutil.which(self._command[0]) is None:
+            return ()
         return (
             OfferedModel(
                 name=self._model, engine=self.name, context_tokens=PROMPT_BYTES_MAX, domain=self._domain
