@@ -103,13 +103,14 @@ async def test_a_stranger_may_send_anything(
     config.insert_json5("listen/endpoints", '["tcp/127.0.0.1:0"]')
 
     def shout() -> None:
+        block = zenoh.CongestionControl.BLOCK
         with zenoh.open(config) as session:
-            session.put(f"dicast/{topic}/packet", bytes(PACKET_BYTES_MAX + 1))
-            session.put(f"dicast/{topic}/at/\u00fc", b"")
-            session.delete(f"dicast/{topic}/packet")
+            session.put(f"dicast/{topic}/packet", bytes(PACKET_BYTES_MAX + 1), congestion_control=block)
+            session.put(f"dicast/{topic}/at/\u00fc", b"", congestion_control=block)
+            session.delete(f"dicast/{topic}/packet", congestion_control=block)
             for number in range(500):
                 noise = b"noise %d" % number
-                session.put(f"dicast/{topic}/packet", noise, congestion_control=zenoh.CongestionControl.BLOCK)
+                session.put(f"dicast/{topic}/packet", noise, congestion_control=block)
 
     await asyncio.to_thread(shout)
     await wait_until(lambda: b"noise 499" in peer.wires)
