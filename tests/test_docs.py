@@ -8,7 +8,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,14 @@ def test_the_readme_has_its_parts_in_order() -> None:
     assert first.endswith(".")
 
 
-def test_the_lines_of_use_run_as_they_stand(tmp_path: Path) -> None:
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder whose path is short, as homes are: the path of a socket in it has at most 100 bytes."""
+    with tempfile.TemporaryDirectory(prefix="home") as folder:
+        yield Path(folder)
+
+
+def test_the_lines_of_use_run_as_they_stand(home: Path) -> None:
     """In a shell of its own, with a home of its own, and a free port instead of the one that is written."""
     [use] = blocks(README, "sh")[1:]
     lines = [line for line in use.splitlines() if line.strip()]
@@ -48,12 +57,12 @@ def test_the_lines_of_use_run_as_they_stand(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     script = "set -eu\n" + "\n".join(_awaited(line) for line in lines).replace("7447", port)
-    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    (home / ".venv").symlink_to(ROOT / ".venv")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DICAST_", "XDG_"))}
     shell = subprocess.Popen(
         [shutil.which("sh") or "sh", "-c", script],
-        cwd=tmp_path,
-        env={**kept, "HOME": str(tmp_path)},
+        cwd=home,
+        env={**kept, "HOME": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
