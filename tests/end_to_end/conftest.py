@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,15 +30,17 @@ class Ran(NamedTuple):
 class Machine:
     """Starts `dicast` processes, waits for what they say, and ends them all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, temporary: Path) -> None:
         self.folder = folder
+        self.temporary = temporary
         self.relay = ""
         self.said: dict[int, str] = {}
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DICAST_")}
-        return {**kept, "XDG_CONFIG_HOME": str(self.folder / "config"), "HOME": str(self.folder)}
+        own = {"XDG_CONFIG_HOME": str(self.folder / "config"), "HOME": str(self.folder)}
+        return {**kept, **own, "TMPDIR": str(self.temporary)}
 
     def start(self, *words: str, said: str) -> subprocess.Popen[bytes]:
         """A `dicast` process, once it said this on standard output or standard error."""
@@ -118,8 +121,9 @@ def interruptible() -> None:
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """A folder, and nothing running in it afterwards."""
-    made = Machine(tmp_path)
-    try:
-        yield made
-    finally:
-        made.stop()
+    with tempfile.TemporaryDirectory(prefix="d-") as temporary:  # short: sockets lie in it
+        made = Machine(tmp_path, Path(temporary))
+        try:
+            yield made
+        finally:
+            made.stop()

@@ -7,7 +7,6 @@ import os
 import re
 import select
 import signal
-import tempfile
 import time
 from pathlib import Path
 
@@ -15,8 +14,9 @@ GONE_S = 10.0
 """What dies with its parent dies a moment later; what was still starting, when it has started."""
 
 
-def folders() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("dicast-demo-*")}
+def folders(machine) -> set[str]:
+    """What demonstrations left behind, in the temporary folder of this test alone."""
+    return {path.name for path in machine.temporary.iterdir()}
 
 
 def processes(pids: list[int]) -> list[int]:
@@ -32,13 +32,13 @@ def _runs(pid: int) -> bool:
 
 
 def test_the_demonstration_runs_shows_and_cleans_up(machine) -> None:
-    before = folders()
+    before = folders(machine)
     ran = machine.run("demo")
     assert ran.code in (0, 3), ran.err
     pids = [int(pid) for pid in re.findall(r"process (\d+),", ran.out)]
     assert len(pids) == 7
     assert processes(pids) == []
-    assert folders() <= before
+    assert folders(machine) <= before
     for said in (
         "was killed at once",
         "committed",
@@ -68,7 +68,7 @@ def test_the_demonstration_as_json_keeps_the_channel(machine) -> None:
 
 def test_nothing_is_left_when_it_is_interrupted_stopped_or_killed(machine) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        before = folders()
+        before = folders(machine)
         demo = machine.start("demo", said="node 7 (lies): process")
         children = [
             int(pid) for pid in Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
@@ -82,4 +82,4 @@ def test_nothing_is_left_when_it_is_interrupted_stopped_or_killed(machine) -> No
             select.select([], [], [], 0.05)
         assert processes(children) == []
         if number != signal.SIGKILL:
-            assert folders() <= before
+            assert folders(machine) <= before
