@@ -29,8 +29,6 @@ UNIX_SECONDS_MAX = 253_402_300_799
 # Rounds
 MEMBERS_MAX = 256
 """A quorum lists one 67-byte id a member: 256 of them fit a packet with room to spare."""
-ENCRYPTED_MEMBERS_MAX = 64
-"""One NIP-44 wrap of about 300 bytes a member must fit the request beside the prompt."""
 UNITS_MAX = 64
 """Tickets one key may hold: bounds the hashing of a draw and the weight of one key."""
 DEADLINE_MS_MIN = 1_000

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from dicast.base.types import Digest, EventId, NodeId
 from dicast.consensus.frame import Frame
 
 PANEL_CANDIDATES_MAX = 512
@@ -270,6 +269,3 @@ STARTS = frozenset({Kind.ANNOUNCEMENT, Kind.REQUEST, Kind.EVIDENCE})
 def prompt_text(messages: tuple[Message, ...]) -> str:
     """The text the gates compare answers with: every turn's content, joined by line feeds."""
     return "\n".join(message.content for message in messages)
-
-
-__all__ = ["BODIES", "KINDS", "Body", "Digest", "EventId", "Kind", "NodeId", "prompt_text"]

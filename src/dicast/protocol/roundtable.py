@@ -323,12 +323,11 @@ class RoundTable:
                 self._chain.put(packet.id, round_.id, until_ms)
 
     def _advance(self, round_: Round, now: Now) -> None:
-        before = self._validator.judged(round_.id)
         self._validator.advance(round_, now)
         judged = self._validator.judged(round_.id)
         if judged is not None:
             self._requester.hear_judged(round_, judged, now)
-        elif before is None and self._validator.is_spoiled(round_.id):
+        elif self._validator.is_spoiled(round_.id):
             self._requester.hear_spoiled(round_)
         self._settle(round_, now)
 
@@ -346,8 +345,11 @@ class RoundTable:
 
     def _make_room(self, rounds_max: int) -> None:
         """Rounds that only linger go first, oldest first."""
+        excess = len(self._rounds) - rounds_max + 1
+        if excess <= 0:
+            return
         over = [round_ for round_ in self._rounds.values() if self._is_over(round_)]
-        for round_ in over[: max(0, len(self._rounds) - rounds_max + 1)]:
+        for round_ in over[:excess]:
             self._forget(round_)
 
     def _forget(self, round_: Round) -> None:
