@@ -20,8 +20,9 @@ demo: export PROMPT := $(PROMPT)
 test: $(VENV)/.dev $(VENV)/.peer-relay $(VENV)/.peer-engine ## set up and pass all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-interop: $(VENV)/.dev ## test against servers by other people; installs them when root on Debian, or lists them
+interop: $(VENV)/.dev ## test against programs by other people; installs them when root on Debian, or lists them
 	@sh tools/interop_needs.sh
+	@$(MAKE) --no-print-directory $(VENV)/.libp2p $(VENV)/.node
 	@$(BIN)/python -m pytest tests/interop
 
 setup: $(VENV)/.setup ## prepare .venv, so that .venv/bin/dicast works
@@ -39,9 +40,11 @@ bench: $(VENV)/.dev ## run every benchmark and print its table
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
 
 lock: ## rewrite requirements/*.txt (needs uv)
-	$(COMPILE) pyproject.toml --extra relay --extra gateway --extra zenoh --extra mqtt -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra relay --extra gateway --extra zenoh --extra mqtt -c requirements/together.in -o requirements/runtime.txt
 	$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
-	$(COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra webrtc --extra bittorrent --extra nats --extra telemetry -c requirements/runtime.txt -c requirements/together.in -o requirements/extras.txt
+	$(COMPILE) pyproject.toml --extra libp2p -c requirements/runtime.txt -c requirements/extras.txt -o requirements/libp2p.txt
+	$(COMPILE) --group dev -c requirements/runtime.txt -c requirements/extras.txt -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) requirements/peer-relay.in -o requirements/peer-relay.txt
 	$(COMPILE) requirements/peer-engine.in -o requirements/peer-engine.txt
@@ -64,9 +67,20 @@ $(VENV)/.setup: pyproject.toml requirements/runtime.txt requirements/models.txt 
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.setup requirements/dev.txt
-	@echo "Setting up the test tools …" >&2
+$(VENV)/.dev: $(VENV)/.setup requirements/dev.txt requirements/extras.txt
+	@echo "Setting up the test tools and the extras …" >&2
+	@$(PIP) install $(LOCKED) -r requirements/extras.txt
 	@$(PIP) install $(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.libp2p: $(VENV)/.dev requirements/libp2p.txt
+	@echo "Setting up libp2p …" >&2
+	@$(PIP) install $(LOCKED) -r requirements/libp2p.txt
+	@touch $@
+
+$(VENV)/.node: tests/interop/node/package-lock.json | $(VENV)/bin/python
+	@echo "Setting up the Node programs that the tests talk to …" >&2
+	@npm ci --prefix tests/interop/node --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV)/.peer-%: requirements/peer-%.txt | $(VENV)/bin/python

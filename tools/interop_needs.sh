@@ -4,9 +4,11 @@ set -eu
 PATH="$PATH:/usr/sbin:/usr/local/sbin"
 
 missing() {
-    for need in mosquitto:mosquitto mosquitto_passwd:mosquitto openssl:openssl; do
+    for need in mosquitto:mosquitto mosquitto_passwd:mosquitto openssl:openssl turnserver:coturn nats-server:nats-server \
+        chromium:chromium ip:iproute2 nft:nftables gcc:gcc node:nodejs npm:npm; do
         command -v "${need%%:*}" >/dev/null || echo "${need#*:}"
     done | sort -u
+    test -e /usr/include/gmp.h || test -e "/usr/include/$(uname -m)-linux-gnu/gmp.h" || echo libgmp-dev
 }
 
 packages=$(missing)

@@ -19,6 +19,8 @@ class TransportHealth(msgspec.Struct, frozen=True):
     sent: int = 0
     received: int = 0
     dropped: int = 0
+    round_trip_ms: int | None = None
+    """To its server or nearest peer and back, where the protocol can tell."""
 
 
 class Transport(Protocol):
@@ -58,6 +60,45 @@ class Generation(msgspec.Struct, frozen=True):
     first_token_ms: int
     total_ms: int
     engine: str
+
+
+class Reachable(Protocol):
+    """The second face of a transport that dials: where others find it, and where it might find others."""
+
+    def addresses(self) -> Sequence[str]:
+        """Addresses of this transport that may be told to others; empty when nobody can dial it."""
+        ...
+
+    def suggest(self, address: str) -> None:
+        """Somebody may be at `address`: hearsay. Never raises or blocks; tried when there is room."""
+        ...
+
+
+class Finder(Protocol):
+    """Finds nodes where no relay knows them, such as a hash table over many machines. Carries opaque records."""
+
+    name: str
+    record_bytes_max: int
+
+    async def start(self, on_record: Callable[[bytes], None]) -> None:
+        """Join by itself; every record found later goes to `on_record`, unchecked and perhaps repeatedly."""
+        ...
+
+    def provide(self, keys: Sequence[str], record: bytes) -> None:
+        """From now on keep `record` to be found under `keys` (64 hex digits each), in place of what was."""
+        ...
+
+    def find(self, key: str) -> None:
+        """Look once for records under `key`; what is found comes by `on_record`."""
+        ...
+
+    def health(self) -> TransportHealth:
+        """How it is doing now."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave; harmless when repeated."""
+        ...
 
 
 class Engine(Protocol):
