@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import secrets
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.http11 import Request, Response
@@ -22,16 +26,18 @@ from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.ports import TransportHealth
 from dicast.protocol.messages import Kind
 from dicast.transports import websocket_link as links
+from dicast.transports import websocket_opening as opening
 from dicast.transports.background import described, end_tasks, start_task
 from dicast.transports.backoff import Backoff
 from dicast.transports.newcomers import Recent, head_of
+from dicast.transports.websocket_hearsay import HEARSAY_LINKS_MAX, Hearsay
 from dicast.transports.websocket_link import HOPS_MAX, LOGGER, Link
 
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
 COPY_WINDOW_MS = 450  # kept for one to two of these: a repetition comes after a second, and must get through
 COPIES_KNOWN_MAX = 32_768  # about 6 MB; when full, copies pass, and hops end them
-ADDRESS_CHARS_MAX = 200  # what a peer says of itself ends in a status line
 NODE_HEADER, ADDRESS_HEADER = "Dicast-Node", "Dicast-Address"
+_FOLLOWING = "websocket hearsay"
 
 
 class MeshSettings(msgspec.Struct, frozen=True):
@@ -59,6 +65,9 @@ class WebSocketTransport:
         self._on_packet: Callable[[bytes], None] | None = None
         self._outbound: list[Link] = []
         self._inbound: dict[Link, ServerConnection] = {}
+        self._found: list[Link] = []
+        self._hearsay = Hearsay(with_loopback=_stays_here(settings))
+        self._heard = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: deque[bytes] = deque(maxlen=links.LINK_PACKETS_MAX)
         self._recent = Recent()
@@ -78,6 +87,8 @@ class WebSocketTransport:
         self._tasks = [start_task(self._dial(link), f"websocket {link.address}") for link in self._outbound]
         if self._settings.listen is not None:
             self._tasks.append(start_task(self._listen(*self._settings.listen), "websocket"))
+        if len(self._hearsay):
+            self._follow_hearsay()
         while self._waiting:
             self.publish(self._waiting.popleft())
 
@@ -92,9 +103,25 @@ class WebSocketTransport:
         self._recent.add(wire)
         self._is_copy(self._topic, wire)
         frame = bytes([HOPS_MAX]) + wire
-        for link in (*self._outbound, *self._inbound):
+        for link in (*self._outbound, *self._inbound, *self._found):
             if link.topic == self._topic:
                 link.queue.put(frame)
+
+    def addresses(self) -> Sequence[str]:
+        """The address to tell others: the announced one, or where it listens if that names one machine."""
+        if self._settings.announce:
+            return [self._settings.announce]
+        listen = self._settings.listen
+        is_one = listen is not None and not ipaddress.ip_address(listen[0]).is_unspecified
+        return [self.address] if self.address and is_one else []
+
+    def suggest(self, address: str) -> None:
+        """Somebody may be there: dialled when there is room, forgotten when nobody is. Never raises."""
+        own = (self.address, self._settings.announce, *self._settings.peers)
+        if self._state != "stopped" and address not in own and self._hearsay.add(address):
+            self._heard.set()
+            if self._state == "running":
+                self._follow_hearsay()
 
     def peers(self) -> Sequence[str]:
         """Addresses dialled, and addresses that those who dialled us gave or have."""
@@ -107,13 +134,15 @@ class WebSocketTransport:
         ]
         listening = [f"listening on {self.address}"] if self.address else []
         problems = [self._problem] if self._problem else []
-        every = (*self._outbound, *self._inbound)
+        every = (*self._outbound, *self._inbound, *self._found)
+        trips = [trip for link in self._links() if (trip := link.round_trip_ms) is not None]
         return TransportHealth(
             state=self._state_now(),
             detail="; ".join([f"{sum(1 for _ in self._links())} links", *listening, *problems, *down]),
             sent=self._sent_before + sum(link.sent for link in every),
             received=self._received,
             dropped=self._dropped_before + sum(link.queue.dropped + link.garbage for link in every),
+            round_trip_ms=min(trips, default=None),
         )
 
     async def stop(self) -> None:
@@ -130,15 +159,18 @@ class WebSocketTransport:
         wanted = [link.is_up for link in self._outbound]
         if self._settings.listen is not None:
             wanted.append(bool(self.address))
+        if not wanted and not any(self._links()):
+            return "starting"
         if all(wanted):
             return "up"
-        if any(wanted) or self._inbound:
+        if any(wanted) or any(self._links()):
             return "degraded"
         has_problem = self._problem or any(link.problem for link in self._outbound)
         return "down" if has_problem else "starting"
 
     def _links(self) -> Iterator[Link]:
         yield from (link for link in self._outbound if link.is_up)
+        yield from (link for link in self._found if link.is_up)
         yield from self._inbound
 
     async def _dial(self, link: Link) -> None:
@@ -151,13 +183,61 @@ class WebSocketTransport:
                 self._welcome(link)
                 await link.run(connection)
             except InvalidStatus as error:
-                link.problem = _refusal(error)
+                link.problem = opening.refusal(error)
             except (OSError, WebSocketException, EOFError, ValueError) as error:
                 link.problem = described(error)
             await asyncio.sleep(backoff.next_seconds())
 
-    async def _connected(self, link: Link) -> ClientConnection:
-        return await _Connect(
+    def _follow_hearsay(self) -> None:
+        """Start to dial what was suggested, if that is not going on."""
+        if not any(task.get_name() == _FOLLOWING for task in self._tasks):
+            self._tasks += [start_task(self._follow(), _FOLLOWING) for _ in range(HEARSAY_LINKS_MAX)]
+
+    async def _follow(self) -> None:
+        """One suggested address after another: a link for as long as it stands."""
+        while True:
+            self._heard.clear()
+            address = self._hearsay.take(link.address for link in self._links())
+            if address is None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._heard.wait(), self._hearsay.next_seconds())
+                continue
+            await self._try(address)
+
+    async def _try(self, address: str) -> None:
+        link, for_good = Link(address, self._topic, self._take), False
+        self._found.append(link)
+        try:
+            connection = await self._connected(link, await self._checked_host(address))
+            self._welcome(link)
+            await link.run(connection)
+        except InvalidStatus as error:
+            for_good = error.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE
+        except (OSError, WebSocketException, EOFError, ValueError):
+            pass  # hearsay: nobody is there
+        finally:
+            self._found.remove(link)
+            self._sent_before += link.sent
+            self._dropped_before += link.queue.dropped + link.garbage
+            if link.was_up and not link.is_rude:
+                self._hearsay.ended(address)
+            else:
+                self._hearsay.failed(address, for_good=for_good or link.is_rude)
+
+    async def _checked_host(self, address: str) -> str:
+        """The IP address behind a suggested one; a name must not lead where a number may not."""
+        parts = urlsplit(address)
+        async with asyncio.timeout(links.OPEN_SECONDS_MAX):
+            found = await asyncio.get_running_loop().getaddrinfo(
+                parts.hostname, parts.port, type=socket.SOCK_STREAM
+            )
+        host = str(found[0][4][0]).partition("%")[0]
+        if not self._hearsay.resolved(address, ipaddress.ip_address(host)):
+            raise ValueError(f"{host} is not for hearsay")
+        return host
+
+    async def _connected(self, link: Link, host: str = "") -> ClientConnection:
+        return await opening.Connect(
             f"{link.address.rstrip('/')}/{link.topic}",
             additional_headers={NODE_HEADER: self._node, ADDRESS_HEADER: self._settings.announce},
             compression=None,
@@ -170,6 +250,7 @@ class WebSocketTransport:
             user_agent_header="dicast",
             proxy=None,
             logger=LOGGER,
+            **({"host": host} if host else {}),  # type: ignore[arg-type]
         )
 
     async def _listen(self, host: str, port: int) -> None:
@@ -183,7 +264,7 @@ class WebSocketTransport:
                 continue
             try:
                 self._problem = ""
-                self.address = _url(host, next(iter(server.sockets)).getsockname()[1])
+                self.address = opening.url_of(host, next(iter(server.sockets)).getsockname()[1])
                 await server.wait_closed()
             finally:
                 self.address = ""
@@ -217,12 +298,12 @@ class WebSocketTransport:
 
     def _check(self, connection: ServerConnection, request: Request) -> Response | None:
         """Who may come in: only our topic unless we are a hub, no page of a browser, not ourselves."""
-        topic = _topic_of(request)
+        topic = opening.topic_of(request)
         if not topic or (topic != self._topic and not self._settings.is_hub):
             return connection.respond(HTTPStatus.NOT_FOUND, "No such topic here.\n")
         if "Origin" in request.headers and not self._settings.is_hub:
             return connection.respond(HTTPStatus.FORBIDDEN, "Not for pages.\n")
-        if _header(request, NODE_HEADER) == self._node:
+        if opening.header(request, NODE_HEADER) == self._node:
             return connection.respond(HTTPStatus.CONFLICT, "This is you.\n")
         if len(self._inbound) >= self._settings.links_max or self._state != "running":
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "Full.\n")
@@ -233,8 +314,8 @@ class WebSocketTransport:
         assert request is not None, "the opening is over"
         if len(self._inbound) >= self._settings.links_max:  # some came in at the same time
             return
-        address = _header(request, ADDRESS_HEADER) or _remote(connection)
-        link = Link(address, _topic_of(request), self._take)
+        address = opening.header(request, ADDRESS_HEADER) or opening.remote_of(connection)
+        link = Link(address, opening.topic_of(request), self._take)
         self._welcome(link)
         self._inbound[link] = connection
         try:
@@ -282,33 +363,6 @@ class WebSocketTransport:
         return not self._copies.add(digest, int(time.monotonic() * 1000))
 
 
-class _Connect(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """A peer must not send us elsewhere: into a private network, say."""
-        return exc
-
-
-def _topic_of(request: Request) -> str:
-    """The last part of the path, where it looks like a topic; before it a proxy may want its own."""
-    topic = request.path.partition("?")[0].rpartition("/")[2]
-    return topic if len(topic) == 64 and all(char in "0123456789abcdef" for char in topic) else ""
-
-
-def _header(request: Request, name: str) -> str:
-    value = (request.headers.get_all(name) or [""])[0]
-    return value[:ADDRESS_CHARS_MAX] if value.isprintable() else ""
-
-
-def _remote(connection: ServerConnection) -> str:
-    remote = connection.remote_address
-    return _url(remote[0], remote[1]) if remote else "unknown"
-
-
-def _url(host: str, port: int) -> str:
-    return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
-
-
-def _refusal(error: InvalidStatus) -> str:
-    reasons = {404: "it is on another network", 403: "it takes no pages", 409: "this is our own address"}
-    status = error.response.status_code
-    return reasons.get(status, f"it answers with HTTP {status}")
+def _stays_here(settings: MeshSettings) -> bool:
+    """Whether it listens on this machine only: then those whom it may find are on this machine too."""
+    return settings.listen is not None and ipaddress.ip_address(settings.listen[0]).is_loopback

@@ -61,16 +61,20 @@ class Link:
         self.topic = topic
         self.queue = PacketQueue(LINK_PACKETS_MAX, LINK_BYTES_MAX)
         self.is_up = False
+        self.was_up = False
+        self.is_rude = False
         self.problem = ""
         self.sent = 0
         self.garbage = 0
         self._on_frame = on_frame
+        self._connection: Connection | None = None
         self._announcements: dict[str, bytes] = {}
         self._announcement_bytes = 0
 
     async def run(self, connection: Connection) -> None:
         """Carry frames both ways until the connection ends."""
-        self.is_up = True
+        self.is_up = self.was_up = True
+        self._connection = connection
         writing = asyncio.create_task(self._write(connection))
         try:
             self.problem = await self._read(connection)
@@ -83,6 +87,12 @@ class Link:
                 await connection.close()
             finally:
                 connection.transport.abort()  # closing waits for the other side, and may be cancelled
+
+    @property
+    def round_trip_ms(self) -> int | None:
+        """Of the latest ping, once there was one."""
+        latency = self._connection.latency if self._connection is not None and self.is_up else 0
+        return round(latency * 1000) if latency else None
 
     def remember(self, author: str, frame: bytes) -> None:
         """Keep an announcement that came over this link; a forged one shadows none of another link."""
@@ -124,4 +134,5 @@ class Link:
             pause = pace.pause_seconds(len(frame))
             if pause:
                 await asyncio.sleep(pause)
+        self.is_rude = True
         return "it sent too much that no node sends"
