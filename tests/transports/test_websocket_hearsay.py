@@ -1,4 +1,4 @@
-"""What strangers say of addresses: bounded, spread, tried, forgotten; a mesh grows by it, and is not led off."""
+"""What strangers say of addresses: bounded, spread, tried, forgotten; a mesh grows by it, undeceived."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ BAD = [
     *("", "ws://", "http://8.8.8.8:7780", "ws://8.8.8.8:25", "ws://8.8.8.8:x", "ws://user@8.8.8.8:7780"),
     *("ws://127.0.0.1:7780", "ws://[::1]:7780", "ws://[::ffff:127.0.0.1]:7780", "ws://localhost:7780"),
     *("ws://0.0.0.0:7780", "ws://224.0.0.1:7780", "ws://169.254.169.254:80", "ws://[fe80::1]:7780"),
-    *("ws://8.8.8.8:7780/\r\nX: y", "ws://8.8.8.8:7780?q=1", "ws://h\u00fc.example.org", "wss://" + "a." * 99),
+    *("ws://8.8.8.8:7780/\r\nX: y", "ws://8.8.8.8:7780?q", "ws://h\u00fc.example.org", "wss://" + "a." * 99),
 ]  # fmt: skip
 
 
