@@ -226,7 +226,7 @@ def announcement() -> Packet:
         slots=2,
         load=1,
         software="dicast 0.1.0",
-        addresses={"nostr": "wss://relay.example"},
+        addresses={"websocket": ("wss://node.example",)},
     )
     return make_packet(MEMBERS[0], TOPIC, body, NOW)
 

@@ -19,6 +19,12 @@ Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Label = Annotated[str, msgspec.Meta(max_length=256)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 SeatCount = Annotated[int, msgspec.Meta(ge=1, le=256)]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Addresses = Annotated[
+    dict[Word, Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=4)]],
+    msgspec.Meta(max_length=16),
+]
+"""Transport to addresses, best first: a machine has few, and a node is on few networks."""
 
 
 class Kind(IntEnum):
@@ -127,7 +133,7 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     slots: Count = 0
     load: Count = 0
     software: Label = ""
-    addresses: dict[Word, Label] = {}
+    addresses: Addresses = {}
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
