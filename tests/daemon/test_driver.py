@@ -163,7 +163,7 @@ async def test_a_store_that_fails_stops_the_node_before_anything_is_sent(network
 
 
 async def test_a_flood_is_dropped_and_counted(network, monkeypatch) -> None:
-    monkeypatch.setattr("dicast.daemon.driver.PACKETS_WAITING_MAX", 10)
+    monkeypatch.setattr("dicast.daemon.inbox.PACKETS_WAITING_MAX", 10)
     node = await network.add("node")
     for _ in range(50):
         node.driver._receive(b"junk", "memory")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 from dicast.daemon.health_log import HealthLog
+from dicast.daemon.lane import Lane
 from dicast.daemon.logs import Log
-from dicast.daemon.multiplexer import Lane
 from dicast.ports import TransportHealth
 from dicast.transports.memory import MemoryHub
 
@@ -53,7 +53,7 @@ def test_a_state_that_lasts_is_said_once() -> None:
 
 def test_a_transport_that_does_not_start_is_said_with_its_reason() -> None:
     lane, stream = Lane(MemoryHub().transport()), io.StringIO()
-    lane.problem = "it does not start: no broker"
+    lane.start_problem = "it does not start: no broker"
     log = HealthLog([lane], Log("info", stream=stream))
     log.look()
     log.look()

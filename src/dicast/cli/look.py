@@ -87,7 +87,10 @@ def _status_text(value: api.StatusResult) -> str:
 
 
 def _transports_text(found: tuple[api.TransportStatus, ...]) -> str:
-    """`first` is the share of packets that came by this transport before any other."""
+    """`first` is the share of packets that came by this transport before any other.
+
+    `behind` is by how much, in the median and the 95th percentile; `trip` to its server and back.
+    """
     every = sum(one.first for one in found) or 1
     rows = [
         (
@@ -96,13 +99,16 @@ def _transports_text(found: tuple[api.TransportStatus, ...]) -> str:
             str(len(one.peers)),
             str(one.sent),
             str(one.received),
-            str(one.dropped + one.oversized),
+            str(one.dropped + one.oversized + one.failed),
             f"{100 * one.first // every} %",
+            "-" if one.lag_median_ms is None else f"{one.lag_median_ms}/{one.lag_p95_ms} ms",
+            "-" if one.round_trip_ms is None else f"{one.round_trip_ms} ms",
             one.detail,
         )
         for one in found
     ]
-    return table(("transport", "state", "peers", "sent", "received", "dropped", "first", ""), rows)
+    titles = ("transport", "state", "peers", "sent", "received", "dropped", "first", "behind", "trip", "")
+    return table(titles, rows)
 
 
 def _rounds_text(found: tuple[api.RoundRecord, ...]) -> str:

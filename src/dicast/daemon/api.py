@@ -108,7 +108,10 @@ class ReplyFrame(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TransportStatus(msgspec.Struct, frozen=True):
-    """One transport of the node."""
+    """One transport of the node: `first` packets came by it before any other, `copies` after.
+
+    `lag` is how long after the first copy a packet comes by it, over the last 512.
+    """
 
     name: str
     state: str
@@ -120,6 +123,10 @@ class TransportStatus(msgspec.Struct, frozen=True):
     first: int = 0
     copies: int = 0
     oversized: int = 0
+    failed: int = 0
+    lag_median_ms: int | None = None
+    lag_p95_ms: int | None = None
+    round_trip_ms: int | None = None
 
 
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from dicast.base.errors import ConfigurationError, DicastError
-from dicast.ports import Transport
+from dicast.ports import TransportHealth
 
 CONNECTED = frozenset({"up", "degraded"})
 CONNECT_S = 5.0
@@ -17,10 +18,18 @@ QUIET_S = 0.1
 """A relay counts as up after its stored announcements; checking a thousand of them takes this long."""
 
 
+class Told(Protocol):
+    """Whatever tells how a network is doing."""
+
+    def health(self) -> TransportHealth:
+        """How it is doing now."""
+        ...
+
+
 class Discovery:
     """Settled: every transport is up and nobody new came, or waiting for the rest took too long."""
 
-    def __init__(self, transports: Sequence[Transport], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, transports: Sequence[Told], clock: Callable[[], float] = time.monotonic) -> None:
         self._transports = transports
         self._clock = clock
         self._started = clock()

@@ -15,19 +15,16 @@ from dicast.base.types import Now, RequestId
 from dicast.daemon.clock import RealClock
 from dicast.daemon.effects import Effects
 from dicast.daemon.health_log import HealthLog
+from dicast.daemon.inbox import Inbox
 from dicast.daemon.logs import Log
 from dicast.daemon.multiplexer import Multiplexer
 from dicast.daemon.subscriptions import Reports
 from dicast.ports import Embedder, Engine, Store, Transport
 from dicast.protocol.envelope import topic_of
-from dicast.protocol.inputs import Input, PacketReceived, TimeReached
+from dicast.protocol.inputs import Input, TimeReached
 from dicast.protocol.node import Node
 from dicast.protocol.outputs import Batch
 
-PACKETS_WAITING_MAX = 4096
-"""Packets not looked at yet: at 64 KiB each at most 256 MB, at the usual 2 kB a burst of 8 MB."""
-PACKET_BYTES_WAITING_MAX = 32 * 1024 * 1024
-"""What the waiting packets may weigh together: a flood of large packets is dropped before it fills memory."""
 INPUTS_A_TURN = 16
 """Inputs handled before sockets get their turn: 16 checked packets take about a millisecond."""
 
@@ -73,8 +70,7 @@ class Driver:
         self._log = log
         self._effects = Effects(parts.engines, parts.embedders, self._own_input, self._bug_found, log)
         self._own: deque[Input] = deque()
-        self._packets: deque[PacketReceived] = deque()
-        self._packet_bytes = 0
+        self._packets = Inbox()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ms = -1
@@ -148,11 +144,7 @@ class Driver:
             return TimeReached()
         if self._own:
             return self._own.popleft()
-        if self._packets:
-            packet = self._packets.popleft()
-            self._packet_bytes -= len(packet.wire)
-            return packet
-        return None
+        return self._packets.take()
 
     def _handle(self, entry: Input) -> None:
         self.counts.inputs += 1
@@ -216,15 +208,9 @@ class Driver:
 
     def _receive(self, wire: bytes, carrier: str) -> None:
         self.counts.packets_received += 1
-        is_full = (
-            len(self._packets) >= PACKETS_WAITING_MAX
-            or self._packet_bytes + len(wire) > PACKET_BYTES_WAITING_MAX
-        )
-        if is_full or self._stopping:
+        if self._stopping or not self._packets.put(wire, carrier):
             self.counts.packets_dropped += 1
             return
-        self._packets.append(PacketReceived(wire, carrier))
-        self._packet_bytes += len(wire)
         self._wake.set()
 
     async def _close(self) -> None:

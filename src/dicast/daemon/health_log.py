@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from dicast.daemon.lane import Lane
 from dicast.daemon.logs import Log
-from dicast.daemon.multiplexer import Lane
 
 LOOK_S = 1.0
 """Two looks in a row must see the same state: a relay that is still connecting is no news."""
@@ -32,14 +32,13 @@ class HealthLog:
     def look(self) -> None:
         """Compare every transport's state with what was last said of it."""
         for lane in self._lanes:
-            name, health = lane.transport.name, lane.transport.health()
-            state = "down" if lane.problem else health.state
+            name, health = lane.transport.name, lane.health()
+            state = health.state
             is_steady, self._seen[name] = self._seen[name] == state, state
             if not is_steady or state == self._said[name]:
                 continue
             if state not in QUIET:
-                detail = lane.problem or health.detail
-                self._log.warning(f"transport_{state}", transport=name, detail=detail, hint=HINT)
+                self._log.warning(f"transport_{state}", transport=name, detail=health.detail, hint=HINT)
             elif self._said[name] not in QUIET:
                 self._log.info(f"transport_{state}", transport=name, detail=health.detail)
             self._said[name] = state

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Callable, Sequence
 
-import msgspec
-
-from dicast.base.expiring import SeenIds
+from dicast.daemon.arrivals import Arrivals
+from dicast.daemon.lane import Lane
 from dicast.daemon.logs import Log
 from dicast.ports import Transport
 
@@ -20,68 +18,6 @@ RETRY_MAX_S = 60.0
 """A transport that cannot start is tried again after half a second, then twice as long, up to a minute."""
 STOP_S = 3.0
 """A transport flushes for at most a second; one that hangs must not keep the node from ending."""
-COPY_WINDOW_MS = 450
-"""Copies of other transports within one to two of these are dropped; a repetition comes after a second."""
-ARRIVAL_WINDOW_MS = 30_000
-"""A packet that comes so much later than over another transport counts as a first arrival again."""
-DIGESTS_KNOWN_MAX = 16_384
-"""About 4 MB for both windows; when full, copies pass, and the node drops them by id."""
-
-
-class LaneCounts(msgspec.Struct):
-    """What went over one transport: `first` packets came by it before any other, `copies` after."""
-
-    published: int = 0
-    oversized: int = 0
-    failed: int = 0
-    first: int = 0
-    copies: int = 0
-
-
-class Lane:
-    """One transport among others, and what went over it."""
-
-    def __init__(self, transport: Transport) -> None:
-        self.transport = transport
-        self.counts = LaneCounts()
-        self.problem = ""
-        """Why it has not started yet; empty once it has."""
-
-    def publish(self, wire: bytes) -> None:
-        """Hand it a packet, unless that is over its limit. One that breaks its contract harms itself."""
-        if len(wire) > self.transport.payload_bytes_max:
-            self.counts.oversized += 1
-            return
-        try:
-            self.transport.publish(wire)
-        except Exception as error:
-            self.problem = repr(error)[:200]
-            self.counts.failed += 1
-        else:
-            self.counts.published += 1
-
-    def arrived(self, is_first: bool) -> None:
-        """A packet came over it."""
-        if is_first:
-            self.counts.first += 1
-        else:
-            self.counts.copies += 1
-
-
-class Arrivals:
-    """Which packets came a moment ago, and over which transport first. The time is an argument."""
-
-    def __init__(self) -> None:
-        self._copies = SeenIds(COPY_WINDOW_MS, DIGESTS_KNOWN_MAX)
-        self._arrived = SeenIds(ARRIVAL_WINDOW_MS, DIGESTS_KNOWN_MAX)
-
-    def note(self, wire: bytes, now_ms: int) -> tuple[bool, bool]:
-        """Whether to hand a packet on, and whether it came for the first time.
-
-        Copies are the same bytes, so a forged packet shadows none but itself.
-        """
-        digest = hashlib.sha256(wire).digest()
-        return self._copies.add(digest, now_ms), self._arrived.add(digest, now_ms)
 
 
 class Multiplexer:
@@ -103,14 +39,14 @@ class Multiplexer:
             await asyncio.wait(self._starting, timeout=START_WAIT_S)
 
     def publish(self, wire: bytes) -> None:
-        """Hand a packet to every transport that can carry it; each queues for itself."""
+        """Queue a packet for every transport; it is handed over on the loop's next turn."""
         if len(self.lanes) > 1:
-            self._arrivals.note(wire, _now_ms())  # when it comes back, it is a copy
+            self._arrivals.note_own(wire, _now_ms())
         for lane in self.lanes:
-            lane.publish(wire)
+            lane.put(wire)
 
     async def stop(self) -> None:
-        """Stop all at once."""
+        """Hand over what waits, then stop all at once."""
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
@@ -122,15 +58,15 @@ class Multiplexer:
             return lambda wire: self._receive_alone(lane, wire)
 
         def receive(wire: bytes) -> None:
-            is_new, is_first = self._arrivals.note(wire, _now_ms())
-            lane.arrived(is_first)
-            if is_new:
+            arrival = self._arrivals.note(wire, _now_ms())
+            lane.arrived(arrival)
+            if arrival.is_new:
                 self._deliver(wire, carrier)
 
         return receive
 
     def _receive_alone(self, lane: Lane, wire: bytes) -> None:
-        lane.arrived(True)
+        lane.counts.first += 1
         self._deliver(wire, lane.transport.name)
 
     async def _start_lane(self, lane: Lane, topic: str) -> None:
@@ -139,15 +75,16 @@ class Multiplexer:
             try:
                 await lane.transport.start(topic, self._receiver(lane))
             except Exception as error:
-                lane.problem = f"it does not start: {error}"[:200]
+                lane.start_problem = f"it does not start: {error}"[:200]
                 self._log.warning("transport_start_failed", transport=lane.transport.name, error=repr(error))
             else:
-                lane.problem = ""
+                lane.start_problem = ""
                 return
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             pause = min(2 * pause, RETRY_MAX_S)
 
     async def _stop_lane(self, lane: Lane) -> None:
+        lane.flush()
         try:
             async with asyncio.timeout(STOP_S):
                 await lane.transport.stop()

@@ -16,8 +16,8 @@ from dicast.daemon.asking import Known, Planned, check_options, plan
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.discovery import Discovery
 from dicast.daemon.driver import Driver
+from dicast.daemon.lane import Lane
 from dicast.daemon.memory import resident_mb
-from dicast.daemon.multiplexer import Lane
 from dicast.daemon.one_ask import OneAsk
 from dicast.protocol.outputs import PacketRefused, PeerSeen, Report
 from dicast.protocol.records import Table
@@ -46,7 +46,7 @@ class Service:
         self._started = time.monotonic()
         self._refused: dict[str, int] = {}
         self._asks = 0
-        self._discovery = Discovery(driver.parts.transports)
+        self._discovery = Discovery(driver.transports.lanes)
         driver.reports.listen_now(self._count)
 
     async def answer(self, call: api.AnyCall, on_event: EventSink) -> Result:
@@ -221,16 +221,20 @@ class Service:
 
 
 def _transport_status(lane: Lane) -> api.TransportStatus:
-    health = lane.transport.health()
+    health, lag = lane.health(), lane.lag()
     return api.TransportStatus(
         name=lane.transport.name,
-        state="down" if lane.problem else health.state,
-        detail=lane.problem or health.detail,
-        peers=tuple(lane.transport.peers()),
+        state=health.state,
+        detail=health.detail,
+        peers=tuple(lane.peers()),
         sent=health.sent,
         received=health.received,
-        dropped=health.dropped,
+        dropped=health.dropped + lane.counts.dropped,
         first=lane.counts.first,
         copies=lane.counts.copies,
         oversized=lane.counts.oversized,
+        failed=lane.counts.failed,
+        lag_median_ms=None if lag is None else lag.median_ms,
+        lag_p95_ms=None if lag is None else lag.p95_ms,
+        round_trip_ms=health.round_trip_ms,
     )
