@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dicast.consensus
@@ -140,6 +140,7 @@ def test_an_unknown_gate_is_our_bug():
         ("it fell to minus 5", ("-5",)),
         ("COVID-19", ("19",)),
         ("9 m/s^2", ("9", "u:m", "u:s")),
+        ("6 x 10^- -3 km", ("-3", "10", "6", "u:km")),
         ("Louis XIV and VI", ("14",)),
         ("١٢", ()),
     ],
@@ -216,6 +217,21 @@ HOSTILE = [
     ],
     *["hundred and ", "$5 k ", "May 1 ", "d'", '"(' * 4],
 ]
+
+
+ODD_PIECES = (
+    "6|10|x|^|-|- -3|1e5|1,23|3bn|$|k|°|C|per|cent|/|^2|am|.|one|second|first|of|May|million|and|twenty|VIII|J."
+    "|O'Brien's|US|the|No,|not|n't|'s|cannot|é|中|⁻³|\u00a0|ﬁ|½|**|`|# |\n|\t| "
+).split("|")
+
+
+@given(st.lists(st.sampled_from(ODD_PIECES), max_size=12), st.sampled_from(["", " "]))
+@settings(max_examples=400)
+def test_no_text_made_of_odd_pieces_breaks_a_gate(pieces: list[str], between: str):
+    text = between.join(pieces)
+    for name in gates.GATES:
+        found = gates.features(name, text, "What is 5 km?", ("/a",))
+        assert not gates.conflict(name, found, found) or name == "json"
 
 
 @pytest.mark.parametrize("part", HOSTILE)

@@ -130,7 +130,7 @@ class _Reader:
         if exponent == "-":
             sign, exponent = "-", self._lower[at + 1]
             at += 1
-        if not _EXPONENT.fullmatch(exponent):
+        if not _EXPONENT.fullmatch(sign + exponent):
             return 0
         self._at = at + 1
         return int(sign + exponent)
