@@ -219,13 +219,13 @@ HOSTILE = [
 ]
 
 
-ODD_PIECES = (
-    "6|10|x|^|-|- -3|1e5|1,23|3bn|$|k|°|C|per|cent|/|^2|am|.|one|second|first|of|May|million|and|twenty|VIII|J."
-    "|O'Brien's|US|the|No,|not|n't|'s|cannot|é|中|⁻³|\u00a0|ﬁ|½|**|`|# |\n|\t| "
-).split("|")
+ODD_TEXT = (
+    "6|10|x|^|-|- -3|1e5|1,23|3bn|$|k|°|C|per|cent|/|^2|am|.|one|second|first|of|May|million|and|twenty|VIII"
+    "|J.|O'Brien's|US|the|No,|not|n't|'s|cannot|é|中|⁻³|\u00a0|ﬁ|½|**|`|# |\n|\t| "
+)
 
 
-@given(st.lists(st.sampled_from(ODD_PIECES), max_size=12), st.sampled_from(["", " "]))
+@given(st.lists(st.sampled_from(ODD_TEXT.split("|")), max_size=12), st.sampled_from(["", " "]))
 @settings(max_examples=400)
 def test_no_text_made_of_odd_pieces_breaks_a_gate(pieces: list[str], between: str):
     text = between.join(pieces)
