@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import aiomqtt
 
@@ -14,12 +13,11 @@ from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.ports import TransportHealth
 from dicast.transports.background import described, end_tasks, start_task
 from dicast.transports.backoff import Backoff
-from dicast.transports.mqtt_client import BoundedClient, Broker, others_only
+from dicast.transports.mqtt_client import BoundedClient, Broker, connected, others_only
 from dicast.transports.newcomers import SETTLE_SECONDS, Greeter, Recent, Repeated
 from dicast.transports.packet_queue import PacketQueue
 
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
-GOODBYE_SECONDS_MAX = 0.5  # a broker that does not say goodbye must not hold up stopping
 WRITE_SECONDS_MAX = 20.0  # a broker that takes nothing for so long is gone
 SETUP_SECONDS_MAX = 10.0  # from the first byte to the subscription
 HELLO = "hello"
@@ -97,10 +95,7 @@ class MqttTransport:
 
     async def _converse(self, backoff: Backoff) -> None:
         """One connection from its opening to its end."""
-        client = BoundedClient(self._broker)
-        opening = asyncio.ensure_future(client.__aenter__())
-        try:
-            await asyncio.shield(opening)
+        async with connected(self._broker) as client:
             async with asyncio.timeout(SETUP_SECONDS_MAX):
                 await client.subscribe(
                     [(f"{self._topic}/{part}", others_only()) for part in ("packet", HELLO)]
@@ -116,9 +111,7 @@ class MqttTransport:
                 await self._read_and_write(client)
             finally:
                 settling.cancel()
-        finally:
-            self._is_connected = False
-            await _close(client, opening)
+                self._is_connected = False
 
     async def _read_and_write(self, client: BoundedClient) -> None:
         reading = asyncio.create_task(self._read(client))
@@ -167,29 +160,3 @@ class MqttTransport:
         if self._on_packet is not None and self._state != "stopped":
             self._received += 1
             self._on_packet(wire)
-
-
-async def _close(client: BoundedClient, opening: asyncio.Future[BoundedClient]) -> None:
-    """Say goodbye where there is a connection; in any case leave no socket behind."""
-    if not opening.done():
-        opening.add_done_callback(lambda done: _abandon(client, done))
-        return
-    is_open = not opening.cancelled() and opening.exception() is None
-    try:
-        if is_open:
-            await _say_goodbye(client)
-    finally:
-        client.abort()
-
-
-async def _say_goodbye(client: BoundedClient) -> None:
-    with suppress(aiomqtt.MqttError, OSError, ValueError, TimeoutError):
-        async with asyncio.timeout(GOODBYE_SECONDS_MAX):
-            await client.__aexit__(None, None, None)
-
-
-def _abandon(client: BoundedClient, opening: asyncio.Future[BoundedClient]) -> None:
-    """The connection came up after nobody wanted it any more."""
-    if not opening.cancelled():
-        opening.exception()
-    client.abort()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +23,7 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 CONNECT_SECONDS_MAX = 5.0  # name look-up, TCP, TLS; it waits in a thread
 HEARTBEAT_SECONDS = 15  # a broker that went silent is noticed within 25
 HEADER_BYTES_MAX = 1024  # of MQTT around a packet: topic, properties
+GOODBYE_SECONDS_MAX = 0.5  # a broker that does not say goodbye must not hold up stopping
 MESSAGES_AHEAD_MAX = 512  # read ahead of the node: at most 32 MB, usually 1; then the newest are dropped
 
 _LOGGER = logging.getLogger("dicast.mqtt")  # the library warns of every message dropped
@@ -109,3 +113,41 @@ class BoundedClient(aiomqtt.Client):
 def others_only() -> SubscribeOptions:
     """Subscribe to what others say: our own packets do not come back."""
     return SubscribeOptions(qos=0, noLocal=True)
+
+
+@asynccontextmanager
+async def connected(broker: Broker) -> AsyncIterator[BoundedClient]:
+    """A client that is connected; whatever happens, no socket is left behind."""
+    client = BoundedClient(broker)
+    opening = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(opening)
+        yield client
+    finally:
+        await _close(client, opening)
+
+
+async def _close(client: BoundedClient, opening: asyncio.Future[BoundedClient]) -> None:
+    """Say goodbye where there is a connection; in any case leave no socket behind."""
+    if not opening.done():
+        opening.add_done_callback(lambda done: _abandon(client, done))
+        return
+    is_open = not opening.cancelled() and opening.exception() is None
+    try:
+        if is_open:
+            await _say_goodbye(client)
+    finally:
+        client.abort()
+
+
+async def _say_goodbye(client: BoundedClient) -> None:
+    with suppress(aiomqtt.MqttError, OSError, ValueError, TimeoutError):
+        async with asyncio.timeout(GOODBYE_SECONDS_MAX):
+            await client.__aexit__(None, None, None)
+
+
+def _abandon(client: BoundedClient, opening: asyncio.Future[BoundedClient]) -> None:
+    """The connection came up after nobody wanted it any more."""
+    if not opening.cancelled():
+        opening.exception()
+    client.abort()
