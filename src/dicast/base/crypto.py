@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any, cast
 
-from coincurve import PrivateKey, PublicKeyXOnly
+from coincurve import PrivateKey, PublicKey, PublicKeyXOnly
+from coincurve._libsecp256k1 import ffi, lib  # type: ignore
 
 from dicast.base.errors import LocalProtocolError
 from dicast.base.hashing import tagged, u32
 from dicast.base.types import NodeId
 
+_FFI = cast("Any", ffi)
+_LIB = cast("Any", lib)
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _NO_AUX = bytes(32)
 _NODE_ID = re.compile("[0-9a-f]{64}")
@@ -49,8 +53,32 @@ class KeyPair:
         """The BIP-340 signature of 32 bytes, with 32 zero bytes of auxiliary randomness: 128 hex digits."""
         return self._private.sign_schnorr(digest, _NO_AUX).hex()
 
+    def shared_x(self, node_id: str) -> bytes | None:
+        """The x-coordinate (32 bytes) that both keys' owners can compute; None when it is no point."""
+        try:
+            peer = PublicKey(b"\x02" + bytes.fromhex(node_id))
+        except ValueError:
+            return None
+        shared = _FFI.new("unsigned char [32]")
+        context, point = self._private.context.ctx, peer.public_key  # type: ignore[reportUnknownMemberType]
+        _LIB.secp256k1_ecdh(context, shared, point, self.secret, _take_x, _FFI.NULL)
+        return bytes(_FFI.buffer(shared, 32))
+
     def __repr__(self) -> str:
         return f"KeyPair({self.node_id})"
+
+
+def _copy_x(output: Any, x: Any, y: Any, nothing: Any) -> int:
+    """What `secp256k1_ecdh` makes of the point: x as it is."""
+    del y, nothing
+    _FFI.memmove(output, x, 32)
+    return 1
+
+
+_take_x: Any = _FFI.callback(
+    "int(unsigned char *, const unsigned char *, const unsigned char *, void *)", _copy_x
+)
+"""coincurve's own `ecdh` hashes the point, and its `multiply` takes a time that depends on the secret."""
 
 
 def is_secret(secret: bytes) -> bool:
