@@ -141,6 +141,7 @@ def test_an_unknown_gate_is_our_bug():
         ("COVID-19", ("19",)),
         ("9 m/s^2", ("9", "u:m", "u:s")),
         ("6 x 10^- -3 km", ("-3", "10", "6", "u:km")),
+        ("kg per m⁻³", ("3",)),
         ("Louis XIV and VI", ("14",)),
         ("١٢", ()),
     ],

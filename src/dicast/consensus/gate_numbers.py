@@ -19,7 +19,7 @@ _SKIPPED_BEFORE_UNIT = frozenset(["-", "square", "cubic", "sq"])
 _DEGREES = frozenset(["°", "degree", "degrees", "deg"])
 _CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _NUMBER_STARTS = frozenset("0123456789-.")
-_DIGIT = re.compile("[0-9]|[IVX][IVX]")
+_DIGIT = re.compile("[0-9⁰¹²³⁴⁵⁶⁷⁸⁹]|[IVX][IVX]")
 _EXPONENT = re.compile("-?[0-9]{1,3}")
 _LETTERS = re.compile("[a-z]+")
 
