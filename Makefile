@@ -42,7 +42,7 @@ bench: $(VENV)/.dev ## run every benchmark and print its table
 lock: ## rewrite requirements/*.txt (needs uv)
 	$(COMPILE) pyproject.toml --extra relay --extra gateway --extra zenoh --extra mqtt -c requirements/together.in -o requirements/runtime.txt
 	$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
-	$(COMPILE) pyproject.toml --extra webrtc --extra bittorrent --extra nats --extra telemetry -c requirements/runtime.txt -c requirements/together.in -o requirements/extras.txt
+	$(COMPILE) pyproject.toml --extra webrtc --extra bittorrent --extra telemetry -c requirements/runtime.txt -c requirements/together.in -o requirements/extras.txt
 	$(COMPILE) pyproject.toml --extra libp2p -c requirements/runtime.txt -c requirements/extras.txt -o requirements/libp2p.txt
 	$(COMPILE) --group dev -c requirements/runtime.txt -c requirements/extras.txt -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt
