@@ -11,12 +11,15 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from dicast.client_channel import Channel, EventSink, SocketChannel
 from dicast.daemon import api
+from dicast.daemon.history import HistoryPage, Papers, Wanted
 from dicast.daemon.paths import state_paths
+from dicast.daemon.settings_view import SettingRecord
+from dicast.daemon.tellings import LogLine, Told
 from dicast.protocol.messages import Admission, Message
-from dicast.protocol.outputs import Report
 
 T = TypeVar("T")
-Event = Report | api.ReportsDropped
+Event = Told | api.ReportsDropped
+NEWEST = Wanted()
 
 
 class AskKeywords(TypedDict, total=False):
@@ -67,6 +70,22 @@ class AsyncClient:
         """Open rounds, and rounds whose certificate is stored."""
         return await self._channel.call(api.Rounds(), tuple[api.RoundRecord, ...])
 
+    async def history(self, wanted: Wanted = NEWEST) -> HistoryPage:
+        """The rounds that are wanted, newest first, and the cursor of those before."""
+        return await self._channel.call(api.History(wanted), HistoryPage)
+
+    async def round(self, request_id: str) -> Papers:
+        """Everything about one round: its signed packets, and its verdict if there is one."""
+        return await self._channel.call(api.Round(request_id), Papers)
+
+    async def logs(self, limit: int = 200, level: str = "debug") -> tuple[LogLine, ...]:
+        """The newest lines of the node's log, oldest first; secrets are cut out."""
+        return (await self._channel.call(api.Logs(limit, level), api.LogResult)).lines
+
+    async def settings(self) -> tuple[SettingRecord, ...]:
+        """What the node is set to, secrets hidden."""
+        return (await self._channel.call(api.SettingsInForce(), api.SettingsResult)).settings
+
     async def certificate(self, request_id: str) -> bytes:
         """The stored certificate of a round, as one would save it to a file."""
         return (await self._channel.call(api.Certificate(request_id), api.CertificateResult)).certificate
@@ -79,9 +98,12 @@ class AsyncClient:
         """How the node is doing."""
         return await self._channel.call(api.Status(), api.StatusResult)
 
-    def events(self, *, noisy: bool = False) -> AsyncIterator[Event]:
-        """Every report of the node from now on; `noisy` includes refused packets."""
-        return self._channel.events(api.Events(noisy=noisy))
+    def events(self, *, noisy: bool = False, logs: bool = False, slim: bool = False) -> AsyncIterator[Event]:
+        """Everything that the node tells from now on; `noisy` includes refused packets, `logs` its log.
+
+        `slim` leaves the certificates themselves out.
+        """
+        return self._channel.events(api.Events(noisy=noisy, logs=logs, slim=slim))
 
 
 class Client:
@@ -107,6 +129,22 @@ class Client:
         """Open rounds, and rounds whose certificate is stored."""
         return self._wait(self._client.rounds())
 
+    def history(self, wanted: Wanted = NEWEST) -> HistoryPage:
+        """The rounds that are wanted, newest first, and the cursor of those before."""
+        return self._wait(self._client.history(wanted))
+
+    def round(self, request_id: str) -> Papers:
+        """Everything about one round."""
+        return self._wait(self._client.round(request_id))
+
+    def logs(self, limit: int = 200, level: str = "debug") -> tuple[LogLine, ...]:
+        """The newest lines of the node's log, oldest first."""
+        return self._wait(self._client.logs(limit, level))
+
+    def settings(self) -> tuple[SettingRecord, ...]:
+        """What the node is set to, secrets hidden."""
+        return self._wait(self._client.settings())
+
     def certificate(self, request_id: str) -> bytes:
         """The stored certificate of a round."""
         return self._wait(self._client.certificate(request_id))
@@ -119,9 +157,9 @@ class Client:
         """How the node is doing."""
         return self._wait(self._client.status())
 
-    def events(self, *, noisy: bool = False) -> Iterator[Event]:
-        """Every report of the node from now on, until the loop over it is left."""
-        stream = self._client.events(noisy=noisy)
+    def events(self, *, noisy: bool = False, logs: bool = False, slim: bool = False) -> Iterator[Event]:
+        """Everything that the node tells from now on, until the loop over it is left."""
+        stream = self._client.events(noisy=noisy, logs=logs, slim=slim)
         try:
             while True:
                 event = self._wait(_next_or_none(stream))

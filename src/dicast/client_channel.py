@@ -12,10 +12,10 @@ import msgspec
 
 from dicast.base.errors import AdapterError
 from dicast.daemon import api
-from dicast.protocol.outputs import Report
+from dicast.daemon.tellings import Told
 
 T = TypeVar("T")
-Event = Report | api.ReportsDropped
+Event = Told | api.ReportsDropped
 EventSink = Callable[[Event], None]
 _REPLIES = msgspec.json.Decoder(api.ReplyFrame)
 

@@ -26,8 +26,9 @@ from dicast.daemon.demo_network import NODES, START_S, DemoNetwork
 from dicast.daemon.files import check_writable, write_file
 from dicast.daemon.logs import Log
 from dicast.daemon.running import running_node
+from dicast.daemon.tellings import Told
 from dicast.engines.tiny_network import read_card
-from dicast.protocol.outputs import MemberProgress, Report
+from dicast.protocol.outputs import MemberProgress
 
 DEFAULT_FILE = Path(".demo") / "certificate.json"
 LOOK_S = 0.05
@@ -141,7 +142,7 @@ class _Demo:
                 )
             await asyncio.sleep(LOOK_S)
 
-    def _watch(self, report: Report) -> None:
+    def _watch(self, report: Told) -> None:
         """Called inside the batch that heard a commit: the quorum cannot be sealed before this returns.
 
         The first honest node that commits is killed. The others have not committed yet, so the quorum

@@ -8,8 +8,10 @@ import msgspec
 
 from dicast.base import errors
 from dicast.consensus.verdict import Verdict
-from dicast.protocol.messages import Admission, Message
-from dicast.protocol.outputs import Report
+from dicast.daemon import history
+from dicast.daemon.settings_view import SettingRecord
+from dicast.daemon.tellings import DownloadMoved, LogLine, Told
+from dicast.protocol.messages import Admission, Message, OfferedModel
 
 CALL_BYTES_MAX = 256 * 1024
 """A question is at most 32 KiB of prompt, six times that when every character is escaped, and its options."""
@@ -39,10 +41,38 @@ class Certificate(Call, frozen=True, tag="certificate"):
     request_id: str
 
 
+class History(Call, frozen=True, tag="history"):
+    """The rounds that are wanted, newest first."""
+
+    wanted: history.Wanted = history.Wanted()
+
+
+class Round(Call, frozen=True, tag="round"):
+    """Everything about one round: its signed packets."""
+
+    request_id: str
+
+
+class Logs(Call, frozen=True, tag="logs"):
+    """The newest lines of its log, at least of this level."""
+
+    limit: int = 200
+    level: str = "debug"
+
+
+class SettingsInForce(Call, frozen=True, tag="settings"):
+    """What is it set to?"""
+
+
 class Events(Call, frozen=True, tag="events"):
-    """Tell me what happens from now on; `noisy` includes refused packets."""
+    """Tell me what happens from now on; `noisy` includes refused packets, `logs` the lines of the log.
+
+    `slim` leaves the certificates themselves out.
+    """
 
     noisy: bool = False
+    logs: bool = False
+    slim: bool = False
 
 
 class AskOptions(Call, frozen=True, kw_only=True):
@@ -78,7 +108,9 @@ class Ask(AskOptions, frozen=True, tag="ask"):
     """Ask it; events follow, then the answer."""
 
 
-AnyCall = Status | Peers | Rounds | Certificate | Events | Plan | Ask
+AnyCall = (
+    Status | Peers | Rounds | Certificate | History | Round | Logs | SettingsInForce | Events | Plan | Ask
+)
 
 
 class CallFrame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,6 +161,14 @@ class TransportStatus(msgspec.Struct, frozen=True):
     round_trip_ms: int | None = None
 
 
+class EngineStatus(msgspec.Struct, frozen=True):
+    """One engine of the node and what it offers; `problem` says why it offers nothing."""
+
+    name: str
+    models: tuple[OfferedModel, ...]
+    problem: str = ""
+
+
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a node is doing."""
 
@@ -150,6 +190,10 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, int]
     reports_dropped: int
     memory_mb: int
+    engines: tuple[EngineStatus, ...] = ()
+    downloads: tuple[DownloadMoved, ...] = ()
+    packets: dict[str, dict[str, tuple[int, int]]] = {}
+    """Transport -> kind -> (received, sent)."""
 
 
 class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +207,13 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     load: int
     software: str
     is_self: bool = False
+    addresses: dict[str, tuple[str, ...]] = {}
+    announced_unix_s: int = 0
+    agreed: int = 0
+    """Verdicts of rounds here that it agreed with; `unrevealed`, `malformed` and `banned` as well."""
+    unrevealed: int = 0
+    malformed: int = 0
+    banned: str = ""
 
 
 class RoundRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +251,18 @@ class CertificateResult(msgspec.Struct, frozen=True):
     certificate: bytes
 
 
+class LogResult(msgspec.Struct, frozen=True):
+    """Lines of the log, oldest first."""
+
+    lines: tuple[LogLine, ...]
+
+
+class SettingsResult(msgspec.Struct, frozen=True):
+    """Every setting, secrets hidden."""
+
+    settings: tuple[SettingRecord, ...]
+
+
 class Done(msgspec.Struct, frozen=True):
     """Nothing more will come."""
 
@@ -227,7 +290,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome == "accepted"
 
 
-_REPORT_TYPES: tuple[type[Any], ...] = get_args(Report)
+_REPORT_TYPES: tuple[type[Any], ...] = get_args(Told)
 
 
 def _snake(name: str) -> str:
@@ -245,7 +308,7 @@ class ReportsDropped(msgspec.Struct, frozen=True):
     count: int
 
 
-def encode_event(report: Report | ReportsDropped) -> bytes:
+def encode_event(report: Told | ReportsDropped) -> bytes:
     """A report as JSON: its fields and, as `event`, its name."""
     if isinstance(report, ReportsDropped):
         return msgspec.json.encode({"event": "reports_dropped", "count": report.count})
@@ -253,7 +316,7 @@ def encode_event(report: Report | ReportsDropped) -> bytes:
     return msgspec.json.encode({"event": EVENT_NAMES[type(report)], **plain})
 
 
-def decode_event(raw: bytes) -> Report | ReportsDropped | None:
+def decode_event(raw: bytes) -> Told | ReportsDropped | None:
     """The report in an event; None for nothing and for a kind that this version does not know."""
     if not raw:
         return None

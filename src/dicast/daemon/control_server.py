@@ -16,7 +16,7 @@ from dicast.base.errors import AdapterError, ConfigurationError, DicastError
 from dicast.daemon import api
 from dicast.daemon.logs import Log
 from dicast.daemon.service import Result, Service
-from dicast.protocol.outputs import Report
+from dicast.daemon.tellings import Told
 
 CONNECTIONS_MAX = 64
 """More than one person's terminals; each costs a buffer of `CALL_BYTES_MAX`."""
@@ -158,10 +158,10 @@ class _Connection:
             self._log.error("bug", error=repr(error), trace=traceback.format_exc())
             await self._refuse(call_id, "internal_error", "The node failed to answer; its log says why.")
 
-    def _event_sink(self, call_id: int) -> Callable[[Report | api.ReportsDropped], None]:
+    def _event_sink(self, call_id: int) -> Callable[[Told | api.ReportsDropped], None]:
         dropped = 0
 
-        def send(report: Report | api.ReportsDropped) -> None:
+        def send(report: Told | api.ReportsDropped) -> None:
             nonlocal dropped
             if self._writer.transport.get_write_buffer_size() > BACKLOG_BYTES_MAX:
                 dropped += 1
@@ -173,7 +173,7 @@ class _Connection:
 
         return send
 
-    def _write_event(self, call_id: int, report: Report | api.ReportsDropped) -> None:
+    def _write_event(self, call_id: int, report: Told | api.ReportsDropped) -> None:
         if not self._writer.is_closing():
             frame = api.ReplyFrame(call_id, event=msgspec.Raw(api.encode_event(report)))
             self._writer.write(msgspec.json.encode(frame) + b"\n")

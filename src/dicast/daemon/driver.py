@@ -18,12 +18,15 @@ from dicast.daemon.health_log import HealthLog
 from dicast.daemon.inbox import Inbox
 from dicast.daemon.logs import Log
 from dicast.daemon.multiplexer import Multiplexer
+from dicast.daemon.packet_kinds import PacketKinds
 from dicast.daemon.subscriptions import Reports
+from dicast.daemon.tellings import InferenceStarted, inference_ended
+from dicast.daemon.watch import Watch
 from dicast.ports import Embedder, Engine, Store, Transport
-from dicast.protocol.envelope import topic_of
-from dicast.protocol.inputs import Input, TimeReached
+from dicast.protocol.inputs import InferenceFailed, InferenceFinished, Input, TimeReached
+from dicast.protocol.messages import OfferedModel
 from dicast.protocol.node import Node
-from dicast.protocol.outputs import Batch
+from dicast.protocol.outputs import Batch, StartInference
 
 INPUTS_A_TURN = 16
 """Inputs handled before sockets get their turn: 16 checked packets take about a millisecond."""
@@ -59,18 +62,20 @@ class DriverCounts(msgspec.Struct):
 class Driver:
     """Drives one node until `stop` is called or something fails that is our own bug."""
 
-    def __init__(self, node: Node, parts: Parts, network: str, log: Log) -> None:
+    def __init__(self, node: Node, parts: Parts, log: Log) -> None:
         self.node = node
         self.parts = parts
         self.reports = Reports()
         self.counts = DriverCounts()
         self.clock = RealClock()
+        self.kinds = PacketKinds()
+        self.log = log
         self.transports = Multiplexer(parts.transports, self._receive, log)
-        self._network = network
         self._log = log
         self._effects = Effects(parts.engines, parts.embedders, self._own_input, self._bug_found, log)
         self._own: deque[Input] = deque()
         self._packets = Inbox()
+        self._carriers = tuple(lane.transport.name for lane in self.transports.lanes)
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ms = -1
@@ -83,6 +88,11 @@ class Driver:
     def submit(self, entry: Input) -> None:
         """Queue an input of our own: a question, a cancellation."""
         self._own_input(entry)
+
+    @property
+    def engines(self) -> Mapping[str, tuple[tuple[OfferedModel, ...], str]]:
+        """What each engine offered when it was asked last, or why it did not answer."""
+        return self._effects.engines_seen
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -120,8 +130,10 @@ class Driver:
             await self._close()
 
     async def _start_adapters(self) -> None:
-        await self.transports.start(topic_of(self._network))
+        await self.transports.start(self.node.topic)
         self._following = [asyncio.create_task(self._follow(source)) for source in self.parts.sources]
+        watch = Watch(self.node, self.transports.lanes, self.kinds, self.reports.tell)
+        self._following.append(asyncio.create_task(watch.follow()))
         self._following.append(asyncio.create_task(HealthLog(self.transports.lanes, self._log).follow()))
         await self._effects.start()
         while self._own:
@@ -148,6 +160,8 @@ class Driver:
 
     def _handle(self, entry: Input) -> None:
         self.counts.inputs += 1
+        if isinstance(entry, InferenceFinished | InferenceFailed):
+            self.reports.tell(inference_ended(entry))
         self._perform(self.node.handle(entry, self._now()))
 
     def _perform(self, batch: Batch) -> None:
@@ -155,8 +169,11 @@ class Driver:
             self.parts.store.apply(batch.writes)
         for send in batch.sends:
             self.counts.packets_sent += 1
+            self.kinds.sent(send.wire, self._carriers)
             self.transports.publish(send.wire)
         for run in batch.runs:
+            if isinstance(run, StartInference):
+                self.reports.tell(InferenceStarted(run.request_id, run.model))
             self._effects.perform(run)
         assert not batch.submits, "version 1 has no rails"
         for report in batch.reports:
@@ -208,6 +225,7 @@ class Driver:
 
     def _receive(self, wire: bytes, carrier: str) -> None:
         self.counts.packets_received += 1
+        self.kinds.received(wire, carrier)
         if self._stopping or not self._packets.put(wire, carrier):
             self.counts.packets_dropped += 1
             return

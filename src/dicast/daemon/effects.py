@@ -52,6 +52,8 @@ class Effects:
         self._log = log
         self._offers: dict[str, Engine] = {}
         self._offered: tuple[OfferedModel, ...] = ()
+        self.engines_seen: dict[str, tuple[tuple[OfferedModel, ...], str]] = {}
+        """What each engine offered when it was asked last, or why it did not answer."""
         self.failures: dict[RequestId, str] = {}
         """Why the last requests that an engine gave up on failed, for whoever asked them here."""
         self._jobs: dict[RequestId, asyncio.Task[None]] = {}
@@ -107,7 +109,9 @@ class Effects:
             except Exception as error:
                 failure = self._translated(error, "engine_failed")
                 self._log.warning("engine_unavailable", engine=engine.name, reason=str(failure))
+                self.engines_seen[engine.name] = ((), str(failure))
                 continue
+            self.engines_seen[engine.name] = (tuple(models), "")
             for model in models:
                 if model.name not in offers:
                     offers[model.name] = engine

@@ -6,14 +6,22 @@ import json
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TextIO
 
+from dicast.daemon.tellings import LogLine
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FIELD_CHARS_MAX = 2_000
 """A field of a log line: a stack trace fits, a prompt or a packet that slipped in is cut."""
-_SECRET = re.compile(r"\b(nsec1|ncryptsec1)[02-9ac-hj-np-z]+|(?i:(bearer\s+|sk-)[A-Za-z0-9_\-.]{8,})")
+LINES_KEPT_MAX = 1_000
+"""The newest lines, for whoever looks at the node from elsewhere: at most 2 MB, mostly 200 kB."""
+Plain = str | int | float | bool | None
+_SECRET = re.compile(
+    r"\b(nsec1|ncryptsec1)[02-9ac-hj-np-z]+|\bdicast-[A-Za-z0-9_\-]{40,}|(?i:(bearer\s+|sk-)[A-Za-z0-9_\-.]{8,})"
+)
 
 
 class Log:
@@ -30,6 +38,10 @@ class Log:
         self._as_json = as_json
         self._stream = stream
         self._clock = clock
+        self.recent: deque[LogLine] = deque(maxlen=LINES_KEPT_MAX)
+        """The newest lines, without secrets."""
+        self.on_line: Callable[[LogLine], None] | None = None
+        """Is handed every line as it is written; must not write lines itself."""
 
     def debug(self, event: str, **fields: object) -> None:
         """For those who look for a fault."""
@@ -53,6 +65,7 @@ class Log:
         stamp = self._clock()
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(stamp)) + f".{int(stamp * 1000) % 1000:03d}Z"
         plain = {name: _plain(value) for name, value in fields.items()}
+        self._keep(LogLine(int(stamp * 1000), level, event, plain))
         if self._as_json:
             line = json.dumps({"at": when, "level": level, "event": event, **plain}, ensure_ascii=False)
         else:
@@ -61,13 +74,18 @@ class Log:
         with suppress(OSError, ValueError):  # a closed standard error must not stop a node
             print(line, file=self._stream or sys.stderr, flush=True)
 
+    def _keep(self, line: LogLine) -> None:
+        self.recent.append(line)
+        if self.on_line is not None:
+            self.on_line(line)
+
 
 def without_secrets(text: str) -> str:
     """`text` with everything that looks like a secret key or a bearer token cut out."""
     return _SECRET.sub("[secret]", text)
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> Plain:
     if value is None or isinstance(value, bool | int | float):
         return value
     text = without_secrets(str(value))

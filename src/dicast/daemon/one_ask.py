@@ -13,12 +13,12 @@ from dicast.consensus.reasons import Outcome
 from dicast.daemon.api import Answer, ReportsDropped
 from dicast.daemon.driver import Driver
 from dicast.daemon.subscriptions import Subscription
+from dicast.daemon.tellings import Told
 from dicast.protocol.inputs import Asked, Cancelled, Question
 from dicast.protocol.outputs import (
     AskRefused,
     CertificateReady,
     MemberProgress,
-    Report,
     RoundDecided,
     RoundEnded,
     RoundOpened,
@@ -33,7 +33,7 @@ class OneAsk:
     """Asks `question` and hands every report about it to `on_event`."""
 
     def __init__(
-        self, driver: Driver, question: Question, on_event: Callable[[Report | ReportsDropped], None]
+        self, driver: Driver, question: Question, on_event: Callable[[Told | ReportsDropped], None]
     ) -> None:
         self._driver = driver
         self._question = question
@@ -58,7 +58,7 @@ class OneAsk:
                 self._driver.submit(Cancelled(self._ask_id))
             subscription.close()
 
-    def _is_ours(self, report: Report) -> bool:
+    def _is_ours(self, report: Told) -> bool:
         """Called at once for every report, so that a round's own reports are known from its first on."""
         match report:
             case RoundOpened():
@@ -96,7 +96,7 @@ class OneAsk:
                 case _:
                     pass
 
-    async def _next(self, subscription: Subscription) -> Report | None:
+    async def _next(self, subscription: Subscription) -> Told | None:
         """The next report; None when the certificate of a verdict does not come."""
         limit_s = None if self._decided is None else CERTIFICATE_WAIT_S
         try:
@@ -108,7 +108,7 @@ class OneAsk:
             raise AdapterError("node_stopped", "The node was stopped before there was a verdict.")
         return report
 
-    def _explained(self, report: Report) -> Report:
+    def _explained(self, report: Told) -> Told:
         """Why our own engine gave up is known here: the others are only told that it did."""
         if not isinstance(report, MemberProgress) or report.member != self._driver.node.node_id:
             return report

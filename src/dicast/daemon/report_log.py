@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dicast.daemon.logs import Log
 from dicast.daemon.subscriptions import Reports
+from dicast.daemon.tellings import Told
 from dicast.protocol.outputs import (
     AskRefused,
     CertificateReady,
@@ -11,7 +12,6 @@ from dicast.protocol.outputs import (
     PacketRefused,
     PeerSeen,
     Penalised,
-    Report,
     RoundDecided,
     RoundEnded,
     RoundOpened,
@@ -25,7 +25,7 @@ def log_reports(reports: Reports, log: Log) -> None:
     reports.listen_now(lambda report: _write(report, log))
 
 
-def _write(report: Report, log: Log) -> None:
+def _write(report: Told, log: Log) -> None:
     match report:
         case PeerSeen(node_id):
             log.info("peer_seen", peer=node_id[:12])
@@ -61,3 +61,5 @@ def _write(report: Report, log: Log) -> None:
             log.debug("round_progress", request=request_id[:12], step=step, seats=seats)
         case MemberProgress(request_id, member, step, detail):
             log.debug("member", request=request_id[:12], member=member[:12], step=step, detail=detail)
+        case _:
+            pass  # told for those who watch

@@ -15,11 +15,17 @@ from dicast.daemon import api
 from dicast.daemon.asking import Known, Planned, check_options, plan
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.discovery import Discovery
+from dicast.daemon.downloads import downloads
 from dicast.daemon.driver import Driver
+from dicast.daemon.history import RoundBook
 from dicast.daemon.lane import Lane
+from dicast.daemon.logs import LEVELS
 from dicast.daemon.memory import resident_mb
 from dicast.daemon.one_ask import OneAsk
-from dicast.protocol.outputs import PacketRefused, PeerSeen, Report
+from dicast.daemon.settings_view import settings_view
+from dicast.daemon.tellings import LogLine, Told
+from dicast.protocol.directory import Peer
+from dicast.protocol.outputs import CertificateReady, PacketRefused, PeerSeen
 from dicast.protocol.records import Table
 from dicast.protocol.settings import NodeSettings
 from dicast.version import VERSION
@@ -32,7 +38,7 @@ NOBODY_YET = frozenset({"no_peers", "no_model", "too_few_nodes"})
 """Refusals that may vanish when more announcements come in."""
 ROUNDS_SHOWN_MAX = 1_000
 """More lines than a person reads; the store may hold ten thousand."""
-EventSink = Callable[[Report | api.ReportsDropped], None]
+EventSink = Callable[[Told | api.ReportsDropped], None]
 Result = msgspec.Struct | tuple[msgspec.Struct, ...]
 
 
@@ -47,7 +53,9 @@ class Service:
         self._refused: dict[str, int] = {}
         self._asks = 0
         self._discovery = Discovery(driver.transports.lanes)
+        self._book = RoundBook(driver.node, driver.parts.store, driver.reports)
         driver.reports.listen_now(self._count)
+        driver.log.on_line = driver.reports.tell
 
     async def answer(self, call: api.AnyCall, on_event: EventSink) -> Result:
         """The result of a call; events go to `on_event` meanwhile. Raises DicastError."""
@@ -58,6 +66,14 @@ class Service:
                 return self.peers()
             case api.Rounds():
                 return self.rounds()
+            case api.History():
+                return await self._book.page(call.wanted)
+            case api.Round():
+                return self._book.papers(call.request_id)
+            case api.Logs():
+                return self.logs(call)
+            case api.SettingsInForce():
+                return api.SettingsResult(settings_view(self._settings))
             case api.Certificate():
                 return self.certificate(call.request_id)
             case api.Plan():
@@ -92,6 +108,9 @@ class Service:
             refused=dict(sorted(self._refused.items())),
             reports_dropped=self._driver.reports.dropped,
             memory_mb=resident_mb(),
+            engines=tuple(api.EngineStatus(name, *seen) for name, seen in self._driver.engines.items()),
+            downloads=downloads(),
+            packets=self._driver.kinds.read(),
         )
 
     def own(self) -> api.PeerRecord:
@@ -113,18 +132,7 @@ class Service:
 
     def peers(self) -> tuple[api.PeerRecord, ...]:
         """The nodes it knows."""
-        return tuple(
-            api.PeerRecord(
-                node_id=peer.node_id,
-                roles=tuple(role.value for role in peer.offer.roles),
-                models=tuple(model.name for model in peer.offer.models),
-                embedders=peer.offer.embedders,
-                slots=peer.offer.slots,
-                load=peer.offer.load,
-                software=peer.offer.software,
-            )
-            for peer in self._driver.node.peers()
-        )
+        return tuple(self._peer_record(peer) for peer in self._driver.node.peers())
 
     def rounds(self) -> tuple[api.RoundRecord, ...]:
         """Open rounds, and rounds whose certificate is stored."""
@@ -164,6 +172,30 @@ class Service:
             )
         return self.certificate(matches[0])
 
+    def _peer_record(self, peer: Peer) -> api.PeerRecord:
+        standing = self._driver.node.standing(peer.node_id)
+        return api.PeerRecord(
+            node_id=peer.node_id,
+            roles=tuple(role.value for role in peer.offer.roles),
+            models=tuple(model.name for model in peer.offer.models),
+            embedders=peer.offer.embedders,
+            slots=peer.offer.slots,
+            load=peer.offer.load,
+            software=peer.offer.software,
+            addresses=dict(peer.offer.addresses),
+            announced_unix_s=peer.announced_at,
+            agreed=standing.agreed,
+            unrevealed=standing.unrevealed,
+            malformed=standing.malformed,
+            banned=standing.banned,
+        )
+
+    def logs(self, call: api.Logs) -> api.LogResult:
+        """The newest lines of the log."""
+        least = LEVELS.get(call.level, 0)
+        lines = [line for line in self._driver.log.recent if LEVELS[line.level] >= least]
+        return api.LogResult(tuple(lines[-max(1, call.limit) :]))
+
     async def _ask(self, call: api.Ask, on_event: EventSink) -> api.Answer:
         if self._asks >= ASKS_OPEN_MAX:
             raise AdapterError(
@@ -195,7 +227,9 @@ class Service:
                 "too_many_listeners", "Too many listen to this node already.", "Stop one of them."
             )
 
-        def wanted(report: Report) -> bool:
+        def wanted(report: Told) -> bool:
+            if isinstance(report, LogLine):
+                return call.logs
             return call.noisy or not isinstance(report, PacketRefused)
 
         subscription = self._driver.reports.subscribe(wanted)
@@ -205,7 +239,7 @@ class Service:
                 if subscription.dropped > told:
                     on_event(api.ReportsDropped(subscription.dropped - told))
                     told = subscription.dropped
-                on_event(report)
+                on_event(_slim(report) if call.slim else report)
         finally:
             subscription.close()
         return api.Done()
@@ -213,11 +247,18 @@ class Service:
     def _transports(self) -> list[api.TransportStatus]:
         return [_transport_status(lane) for lane in self._driver.transports.lanes]
 
-    def _count(self, report: Report) -> None:
+    def _count(self, report: Told) -> None:
         if isinstance(report, PeerSeen):
             self._discovery.peer_seen()
         if isinstance(report, PacketRefused):
             self._refused[report.reason] = self._refused.get(report.reason, 0) + 1
+
+
+def _slim(report: Told) -> Told:
+    """Without a certificate, which may have megabytes."""
+    if isinstance(report, CertificateReady):
+        return msgspec.structs.replace(report, certificate=b"")
+    return report
 
 
 def _transport_status(lane: Lane) -> api.TransportStatus:

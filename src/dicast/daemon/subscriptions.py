@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from dicast.protocol.outputs import Report
+from dicast.daemon.tellings import Told
 
 REPORTS_WAITING_MAX = 1024
 """A round of 256 seats makes about 800 reports; a listener that is further behind does not read."""
@@ -17,15 +17,15 @@ SUBSCRIBERS_MAX = 64
 class Subscription:
     """One listener's queue. `dropped` counts what it was too slow for."""
 
-    def __init__(self, wanted: Callable[[Report], bool], on_close: Callable[[Subscription], None]) -> None:
+    def __init__(self, wanted: Callable[[Told], bool], on_close: Callable[[Subscription], None]) -> None:
         self._wanted = wanted
         self._on_close = on_close
-        self._waiting: deque[Report] = deque()
+        self._waiting: deque[Told] = deque()
         self._wake = asyncio.Event()
         self._closed = False
         self.dropped = 0
 
-    def offer(self, report: Report) -> None:
+    def offer(self, report: Told) -> None:
         """Queue a report for this listener, unless it does not want it or is too far behind."""
         if self._closed or not self._wanted(report):
             return
@@ -35,7 +35,7 @@ class Subscription:
         self._waiting.append(report)
         self._wake.set()
 
-    async def next(self) -> Report | None:
+    async def next(self) -> Told | None:
         """The next report, or None when the node stopped."""
         while not self._waiting:
             if self._closed:
@@ -57,10 +57,10 @@ class Reports:
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
-        self._immediate: list[Callable[[Report], None]] = []
+        self._immediate: list[Callable[[Told], None]] = []
         self.dropped = 0
 
-    def subscribe(self, wanted: Callable[[Report], bool] = lambda _: True) -> Subscription:
+    def subscribe(self, wanted: Callable[[Told], bool] = lambda _: True) -> Subscription:
         """A new queue of the reports that are `wanted`."""
         subscription = Subscription(wanted, self._forget)
         self._subscriptions.append(subscription)
@@ -70,11 +70,11 @@ class Reports:
         """Whether no further listener is taken."""
         return len(self._subscriptions) >= SUBSCRIBERS_MAX
 
-    def listen_now(self, listener: Callable[[Report], None]) -> None:
+    def listen_now(self, listener: Callable[[Told], None]) -> None:
         """Call `listener` with every report at once; it must not block."""
         self._immediate.append(listener)
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: Told) -> None:
         """Hand one report to everybody."""
         for listener in self._immediate:
             listener(report)

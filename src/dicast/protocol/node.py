@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from dicast.base.errors import RemoteProtocolError
-from dicast.base.types import EventId, NodeId, Now
+from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.protocol.announcer import Announcer
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.directory import Peer
@@ -28,6 +28,7 @@ from dicast.protocol.intake import Intake
 from dicast.protocol.messages import Announcement, Body, Evidence, Kind, Refusal, Request
 from dicast.protocol.orphans import Orphans
 from dicast.protocol.outputs import Batch, Deadline, PacketRefused
+from dicast.protocol.records import StandingRecord
 from dicast.protocol.roundtable import RoundTable, RoundView
 from dicast.protocol.settings import Identity, NodeSettings
 
@@ -124,6 +125,14 @@ class Node:
     def rounds(self) -> tuple[RoundView, ...]:
         """Rounds this node takes part in, as facts."""
         return self._table.views()
+
+    def packets(self, request_id: RequestId) -> tuple[Packet, ...]:
+        """What was said in one of those rounds, in the order of a certificate."""
+        return self._table.packets(request_id)
+
+    def standing(self, node_id: NodeId) -> StandingRecord:
+        """What this node itself has seen of a key."""
+        return self._context.directory.standing(node_id)
 
     def _receive(self, wire: bytes, carrier: str, now: Now) -> None:
         packet = self._intake.screen(wire, now)

@@ -168,6 +168,14 @@ class Round:
         authors = (self.commits[commit][0].author for commit in self.sealed if commit in self.commits)
         return sum(self.seats_of(author) for author in authors)
 
+    def packets(self) -> tuple[Packet, ...]:
+        """Every packet of this round that is here, in the order of a certificate."""
+        commits = [packet for packet, _ in self.commits.values()]
+        reveals = [packet for packet, _ in self.reveals.values()]
+        signatures = [packet for packet, _ in self.signatures.values()]
+        in_order = (self.packet, self.panel, *commits, self.quorum, *reveals, self.close, *signatures)
+        return tuple(packet for packet in in_order if packet is not None)
+
     def find(self, event_id: EventId) -> Packet | None:
         """A packet of this round by its id, for whoever wants it."""
         for single in (self.packet, self.panel, self.quorum, self.close):
