@@ -21,6 +21,8 @@ from dicast.ports import Transport
 from dicast.protocol.messages import Kind
 from dicast.transports.memory import MemoryHub
 from dicast.transports.nostr import NostrTransport
+from dicast.transports.signalling_nostr import NostrSignaller
+from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
 
@@ -64,7 +66,7 @@ def topic() -> str:
 
 
 KINDS = ["memory", "nostr-embedded", "nostr-embedded-auth", "nostr-peer", "nostr-peer-auth"]
-KINDS += ["websocket-hub", "websocket-mesh", "zenoh-multicast", "zenoh-connect", "zenoh-process"]
+KINDS += ["websocket-hub", "websocket-mesh", "zenoh-multicast", "zenoh-connect", "zenoh-process", "webrtc"]
 
 
 @pytest.fixture(params=KINDS)
@@ -89,6 +91,9 @@ async def make_transport(
             yield collected(nostr_nodes(await stack.enter_async_context(embedded_relay(with_auth))))
         elif request.param.startswith("nostr"):
             yield collected(nostr_nodes(peer_relay_url(with_auth)))
+        elif request.param == "webrtc":
+            url = await stack.enter_async_context(embedded_relay(False))
+            yield collected(lambda: WebRtcTransport(WebRtcSettings(), [NostrSignaller(url)]))
         elif request.param == "websocket-hub":
             made.append(await websocket_hub())
             yield collected(websocket_nodes(made[:1]))

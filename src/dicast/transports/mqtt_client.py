@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def others_only() -> SubscribeOptions:
 
 
 @asynccontextmanager
-async def connected(broker: Broker) -> AsyncIterator[BoundedClient]:
+async def connected(broker: Broker) -> AsyncGenerator[BoundedClient]:
     """A client that is connected; whatever happens, no socket is left behind."""
     client = BoundedClient(broker)
     opening = asyncio.ensure_future(client.__aenter__())

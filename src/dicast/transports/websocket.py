@@ -332,7 +332,7 @@ class WebSocketTransport:
                 link.queue.put(bytes([HOPS_MAX]) + wire)
         for other in self._links():
             if other.topic == link.topic and other is not link:
-                for frame in other.remembered():
+                for frame in other.announcements.all():
                     link.queue.put(frame)
 
     def _take(self, link: Link, frame: bytes) -> bool:
@@ -347,7 +347,7 @@ class WebSocketTransport:
             return False
         passed_on = bytes([hops - 1]) + wire
         if head.kind == Kind.ANNOUNCEMENT and hops > 1:
-            link.remember(head.pubkey, passed_on)
+            link.announcements.remember(head.pubkey, passed_on)
         if hops > 1:
             for other in self._links():
                 if other.topic == link.topic and other is not link:

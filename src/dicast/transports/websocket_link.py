@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 
 from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.transports.announcements import Announcements
 from dicast.transports.background import described, end_tasks
 from dicast.transports.packet_queue import PacketQueue
 
@@ -24,8 +25,6 @@ HEARTBEAT_SECONDS = 10.0  # a dead link is noticed within two of these
 OPEN_SECONDS_MAX = 10.0  # name look-up, TCP, TLS and the upgrade
 CLOSE_SECONDS_MAX = 0.5  # saying goodbye must not hold up stopping
 GARBAGE_FRAMES_MAX = 64  # of one link; then it is closed
-ANNOUNCEMENTS_MAX = 1024  # kept for newcomers of one link: as many peers as a node keeps
-ANNOUNCEMENT_BYTES_MAX = 256 * 1024  # of one link; an announcement has about 1 kB
 PACKETS_A_SECOND = 5_000  # of one link, more than a busy network sends and a fifth of what a node can check
 BYTES_A_SECOND = 16 << 20  # of one link; whoever sends more waits
 
@@ -56,6 +55,9 @@ class Pace:
 class Link:
     """The other side of a connection, or of a connection to be; `on_frame` says False to garbage."""
 
+    is_text = False
+    """Whether what is sent is text; what comes may be either."""
+
     def __init__(self, address: str, topic: str, on_frame: OnFrame) -> None:
         self.address = address
         self.topic = topic
@@ -68,8 +70,7 @@ class Link:
         self.garbage = 0
         self._on_frame = on_frame
         self._connection: Connection | None = None
-        self._announcements: dict[str, bytes] = {}
-        self._announcement_bytes = 0
+        self.announcements = Announcements()
 
     async def run(self, connection: Connection) -> None:
         """Carry frames both ways until the connection ends."""
@@ -80,8 +81,7 @@ class Link:
             self.problem = await self._read(connection)
         finally:
             self.is_up = False
-            self._announcements.clear()
-            self._announcement_bytes = 0
+            self.announcements.clear()
             try:
                 await end_tasks(writing)
                 await connection.close()
@@ -94,27 +94,12 @@ class Link:
         latency = self._connection.latency if self._connection is not None and self.is_up else 0
         return round(latency * 1000) if latency else None
 
-    def remember(self, author: str, frame: bytes) -> None:
-        """Keep an announcement that came over this link; a forged one shadows none of another link."""
-        old = self._announcements.pop(author, b"")
-        self._announcement_bytes += len(frame) - len(old)
-        self._announcements[author] = frame
-        while (
-            len(self._announcements) > ANNOUNCEMENTS_MAX or self._announcement_bytes > ANNOUNCEMENT_BYTES_MAX
-        ):
-            oldest = next(iter(self._announcements))
-            self._announcement_bytes -= len(self._announcements.pop(oldest))
-
-    def remembered(self) -> Iterable[bytes]:
-        """The latest announcement of each author heard on this link."""
-        return self._announcements.values()
-
     async def _write(self, connection: Connection) -> None:
         with suppress(ConnectionClosed):
             while True:
                 frames = await self.queue.take()
                 try:
-                    await connection.send(frames[0])
+                    await connection.send(frames[0], text=self.is_text)
                 except BaseException:
                     self.queue.put_back(frames)
                     raise
