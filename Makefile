@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. A bare `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop setup check simulate bench lock clean vectors
+.PHONY: help demo test interop web setup check simulate bench lock clean vectors
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
@@ -24,6 +24,9 @@ interop: $(VENV)/.dev ## test against programs by other people; installs them wh
 	@sh tools/interop_needs.sh
 	@$(MAKE) --no-print-directory $(VENV)/.libp2p $(VENV)/.node
 	@$(BIN)/python -m pytest tests/interop
+
+web: web/node_modules/.package-lock.json ## check, test and build the dashboard into src/dicast/web (needs Node; users do not)
+	@cd web && npm run -s check && npm run -s test -- --reporter=dot && npm run -s build -- --logLevel=warn
 
 setup: $(VENV)/.setup ## prepare .venv, so that .venv/bin/dicast works
 
@@ -81,6 +84,10 @@ $(VENV)/.libp2p: $(VENV)/.dev requirements/libp2p.txt
 $(VENV)/.node: tests/interop/node/package-lock.json | $(VENV)/bin/python
 	@echo "Setting up the Node programs that the tests talk to …" >&2
 	@npm ci --prefix tests/interop/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@npm ci --prefix web --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV)/.peer-%: requirements/peer-%.txt | $(VENV)/bin/python

@@ -1,0 +1,59 @@
+/** What happens on the node, as it happens: one stream for the whole page. */
+import { ApiError, request, streamed } from "./api.ts";
+import type { Live } from "./types.ts";
+
+const RETRY_MS_FIRST = 500;
+const RETRY_MS_MAX = 10_000;
+/** Events kept for whoever opens a view later. */
+const KEPT_MAX = 200;
+
+type Listener = (event: Live) => void;
+
+/** `state`: whether the stream is there, and whether the node behind the gateway is. */
+export const live = $state({ connected: false, nodeUp: true, needsKey: false, recent: [] as Live[] });
+
+const listeners = new Set<Listener>();
+let aborted: AbortController | null = null;
+let last = "";
+
+/** Call `listener` for each event until the returned function is called. */
+export function listen(listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Follow the stream, again and again, until `stop`. */
+export async function follow(): Promise<void> {
+  stop();
+  const own = (aborted = new AbortController());
+  let pause = RETRY_MS_FIRST;
+  while (!own.signal.aborted) {
+    try {
+      const headers: Record<string, string> = last ? { "Last-Event-ID": last } : {};
+      const response = await request("/api/events", { signal: own.signal, headers });
+      live.connected = true;
+      live.needsKey = false;
+      pause = RETRY_MS_FIRST;
+      for await (const { id, data } of streamed(response)) take(id, data);
+    } catch (error) {
+      live.needsKey = error instanceof ApiError && error.status === 401;
+      if (live.needsKey) own.abort();
+    }
+    live.connected = false;
+    if (!own.signal.aborted) await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)));
+    pause = Math.min(2 * pause, RETRY_MS_MAX);
+  }
+}
+
+export function stop(): void {
+  aborted?.abort();
+}
+
+function take(id: string, data: string): void {
+  const event = JSON.parse(data) as Live;
+  last = id || last;
+  if (event.type === "node_down") live.nodeUp = false;
+  if (event.type === "node_up") live.nodeUp = true;
+  if (event.type !== "packets_counted") live.recent = [event, ...live.recent].slice(0, KEPT_MAX);
+  for (const listener of listeners) listener(event);
+}
