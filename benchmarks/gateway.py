@@ -80,7 +80,7 @@ async def _serve(folder: Path) -> None:
     parts = Parts(
         MemoryStore(), [MemoryHub().transport()], [MemoryEngine()], {EMBEDDER: MemoryEmbedder(EMBEDDER)}
     )
-    driver = Driver(Node(identity, offers), parts, "main", Log("error"))
+    driver = Driver(Node(identity, offers), parts, Log("error"))
     driving = asyncio.create_task(driver.run())
     await driver.started.wait()
     control = ControlServer(Service(driver, Settings(), offers), Paths(folder).socket, Log("error"))

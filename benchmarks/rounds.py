@@ -101,7 +101,7 @@ def _member(number: int, transport: Transport, store: Store, embedder: Embedder)
     )
     engine = MemoryEngine(lambda job: _answer(number, job.messages[-1].content))
     parts = Parts(store, [transport], [engine], {EMBEDDER: embedder})
-    return Driver(Node(_identity(f"member {number}"), offers), parts, NETWORK, Log("error"))
+    return Driver(Node(_identity(f"member {number}"), offers), parts, Log("error"))
 
 
 def _identity(name: str) -> Identity:
@@ -180,7 +180,7 @@ class Asker:
 async def _asking(name: str, transport: Transport) -> AsyncGenerator[Asker]:
     offers, log = NodeSettings(network=NETWORK), Log("error")
     parts = Parts(MemoryStore(), [transport], [], {})
-    driver = Driver(Node(_identity(name), offers), parts, NETWORK, log)
+    driver = Driver(Node(_identity(name), offers), parts, log)
     with tempfile.TemporaryDirectory(prefix="rounds") as folder:
         async with _driven(driver):
             control = ControlServer(Service(driver, Settings(), offers), Paths(Path(folder)).socket, log)

@@ -40,7 +40,7 @@ class LocalNode:
         offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=4)
         self.node = Node(identity, offers)
         parts = Parts(self.store, [hub.transport()], engines, {EMBEDDER: self.embedder})
-        self.driver = Driver(self.node, parts, "main", Log("debug", stream=self.log_text))
+        self.driver = Driver(self.node, parts, Log("debug", stream=self.log_text))
         self.service = Service(self.driver, Settings(), offers)
         self.node_id = identity.node_id
 

@@ -144,7 +144,7 @@ async def node(name: str, hub: MemoryHub, number: int | None) -> AsyncIterator[S
     offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=32)
     identity = Identity(KeyPair.from_seed(name.encode()), name.encode().ljust(32)[:32])
     adapters = Parts(MemoryStore(), [hub.transport()], engines, {EMBEDDER: MemoryEmbedder(EMBEDDER)})
-    driver = Driver(Node(identity, offers), adapters, "main", Log("error", stream=io.StringIO()))
+    driver = Driver(Node(identity, offers), adapters, Log("error", stream=io.StringIO()))
     running = asyncio.create_task(driver.run())
     try:
         await driver.started.wait()

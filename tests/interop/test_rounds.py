@@ -51,7 +51,7 @@ class DrivenNode:
         node = Node(identity, offers)
         engines = [MemoryEngine(lambda _: SENTENCE)] if roles else []
         parts = Parts(MemoryStore(), transports, engines, {EMBEDDER: MemoryEmbedder(EMBEDDER)})
-        self.driver = Driver(node, parts, "main", Log(stream=io.StringIO()))
+        self.driver = Driver(node, parts, Log(stream=io.StringIO()))
         self.service = Service(self.driver, Settings(), offers)
         handle = node.handle
 

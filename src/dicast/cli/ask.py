@@ -22,6 +22,7 @@ from dicast.daemon import api
 from dicast.daemon.asking import check_options
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.files import check_writable, write_file
+from dicast.daemon.private_network import topic_in
 from dicast.protocol.messages import Admission
 
 
@@ -134,7 +135,7 @@ async def _ask(wish: _Wish, settings: Settings, common: Common) -> int:
     async with channel_to_node(common, settings, alone=alone) as channel:
         client = AsyncClient(channel=channel)
         if runs_here:
-            _check_meeting(wish.meeting, await client.status())
+            _check_meeting(wish.meeting, settings, await client.status())
         explain_plan(await client.plan(wish.prompt, **options))
         progress = Progress()
         answer = await client.ask(wish.prompt, on_event=progress.show, **options)
@@ -147,13 +148,14 @@ async def _ask(wish: _Wish, settings: Settings, common: Common) -> int:
     return Exit.DONE if answer.is_accepted else Exit.UNDETERMINED
 
 
-def _check_meeting(meeting: Meeting, status: api.StatusResult) -> None:
+def _check_meeting(meeting: Meeting, settings: Settings, status: api.StatusResult) -> None:
     """A running node asks where it is; it must not be somewhere else than the caller says."""
-    if meeting.network not in (None, status.network) or meeting.relay:
+    other_secret = meeting.passphrase_file is not None and topic_in(settings) != status.topic
+    if meeting.network not in (None, status.network) or meeting.relay or other_secret:
         raise ConfigurationError(
             "node_elsewhere",
             f"The node that runs here is on the network {status.network!r} and uses its own relays.",
-            "Leave --network and --relay out, or name another --state-dir to ask apart from it.",
+            "Leave --network, --passphrase-file and --relay out, or name another --state-dir.",
         )
     note(f"Asking through the node that runs here, on the network {status.network!r}.")
 

@@ -74,19 +74,35 @@ OrStandardInput = Annotated[str, Parameter(allow_leading_hyphen=True, validator=
 
 @Parameter(name="*", group=MEETING)
 @dataclass(frozen=True)
-class Meeting:
-    """The network and the relays it meets at."""
+class NetworkName:
+    """A network, open or private."""
 
     network: str | None = None
     "The network's name; nodes of different names do not hear each other."
+    passphrase_file: Path | None = None
+    "A file whose first line makes the network private: only nodes with the same line hear each other."
+
+    def flags(self) -> dict[str, object]:
+        """What was given, as settings."""
+        file = str(self.passphrase_file) if self.passphrase_file is not None else None
+        return {"network": self.network, "passphrase_file": file}
+
+
+@Parameter(name="*", group=MEETING)
+@dataclass(frozen=True)
+class Meeting(NetworkName):
+    """The network and the relays it meets at."""
+
     relay: Annotated[tuple[str, ...], Repeated] = ()
     "A Nostr relay (ws:// or wss://); may be given several times."
 
     def flags(self) -> dict[str, object]:
         """What was given, as settings."""
-        return {"network": self.network, "relays": self.relay or None}
+        return {**super().flags(), "relays": self.relay or None}
 
 
+ANY_NETWORK = NetworkName()
+"""What a command has when no network was given."""
 NOWHERE = Meeting()
 """What a command has when neither network nor relay was given."""
 DEFAULTS = Common()

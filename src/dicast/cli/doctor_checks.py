@@ -25,6 +25,7 @@ from dicast.daemon.instance_lock import InstanceLock
 from dicast.daemon.key_files import identity_exists, is_encrypted, load_identity
 from dicast.daemon.logs import Log
 from dicast.daemon.paths import Paths
+from dicast.daemon.private_network import topic_in
 from dicast.daemon.running import running_node
 from dicast.protocol.outputs import Put
 
@@ -77,6 +78,7 @@ def local_checks(settings: Settings, common: Common) -> Iterator[Check]:
     yield _tiny()
     yield _identity(paths, common)
     yield _store(settings)
+    yield _network(settings)
     yield _socket(paths)
 
 
@@ -108,6 +110,17 @@ async def loopback_check(settings: Settings) -> Check:
     if not answer.is_accepted:
         return Check("round", State.FAILED, f"a round of one ended {answer.outcome}: {answer.reason}", "")
     return Check("round", State.OK, f"a round of one was accepted, {took}: {answer.answer}")
+
+
+def _network(settings: Settings) -> Check:
+    if not settings.passphrase_file:
+        return Check("network", State.OK, f"{settings.network}, open: relays can read what is not encrypted")
+    try:
+        topic = topic_in(settings)
+    except DicastError as error:
+        return failed("network", error)
+    heard = "only nodes with the same name and passphrase are heard"
+    return Check("network", State.OK, f"{settings.network}, private (topic {topic[:12]}…): {heard}")
 
 
 def _python() -> Check:

@@ -67,10 +67,17 @@ def _client(common: Common) -> AsyncClient:
     return AsyncClient(common.paths().state_dir)
 
 
+def _network_in_words(value: api.StatusResult) -> str:
+    if not value.private:
+        return value.network
+    lonely = "; nobody is heard: the others' name or passphrase may differ" if not value.peers else ""
+    return f"{value.network}, private (topic {value.topic[:12]}…{lonely})"
+
+
 def _status_text(value: api.StatusResult) -> str:
     lines = [
         f"node       {encode_npub(value.node_id)}",
-        f"network    {value.network}",
+        f"network    {_network_in_words(value)}",
         f"roles      {', '.join(value.roles) or 'none (follower)'}",
         f"models     {', '.join(value.models) or 'none'}",
         f"embedders  {', '.join(value.embedders) or 'none: this node cannot vote'}",

@@ -14,6 +14,7 @@ from dicast.cli.exit_codes import Exit
 from dicast.daemon.compose import Composed
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.logs import Log
+from dicast.daemon.private_network import network_in_words
 from dicast.daemon.report_log import log_reports
 from dicast.daemon.running import running_node
 
@@ -67,7 +68,7 @@ def _say_ready(composed: Composed, settings: Settings, common: Common, log: Log)
     log.info(
         "ready",
         npub=encode_npub(composed.driver.node.node_id),
-        network=settings.network,
+        network=network_in_words(settings),
         roles=",".join(composed.offers.roles) or "none",
         models=",".join(composed.driver.models) or "none",
         embedders=",".join(composed.offers.embedders) or "none",

@@ -8,20 +8,26 @@ from pathlib import Path
 
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.base.nip19 import encode_npub
-from dicast.cli.common import DEFAULTS, Common, OrStandardInput
+from dicast.cli.common import ANY_NETWORK, DEFAULTS, Common, NetworkName, OrStandardInput
 from dicast.cli.exit_codes import Exit
 from dicast.cli.output import fields_of, note, print_error, print_result, printable
 from dicast.cli.progress import NOT_TRUTH, percent, reason_in_words, rejected_lines
 from dicast.consensus.constants import EMBEDDER
 from dicast.daemon.beacon_file import read_beacons
+from dicast.daemon.private_network import secret_of
 from dicast.protocol.certificate import (
     CERTIFICATE_BYTES_MAX,
     CertificateError,
     EmbeddingCheck,
+    Fault,
     PanelProof,
     Verification,
 )
 from dicast.protocol.certificate import verify as verify_certificate
+from dicast.protocol.envelope import PacketReader
+
+SEALED_HINT = "If it is from a private network: --network NAME --passphrase-file FILE."
+"""What is sealed is not wrong; it cannot be read without the key."""
 
 Embed = Callable[[str, Sequence[str]], list[bytes] | None]
 
@@ -32,6 +38,7 @@ def verify(
     *,
     weights: Path | None = None,
     beacon_file: Path | None = None,
+    network: NetworkName = ANY_NETWORK,
     common: Common = DEFAULTS,
 ) -> int:
     """Check a certificate offline: every signature, digest, embedding and step. Exit 5 when it does not hold.
@@ -46,15 +53,16 @@ def verify(
         Beacon values that you recorded yourself, a line of JSON each: what a drawn panel is held against.
     """
     content = _read(file)
+    reader = PacketReader(secret_of(common.load(**network.flags()).settings))
     embed = _embedder(weights)
     beacons = read_beacons(beacon_file) if beacon_file is not None else {}
     try:
-        found = verify_certificate(content, embed, beacons=beacons)
+        found = verify_certificate(content, embed, reader, beacons)
     except CertificateError as error:
         print_error(
             f"certificate_{error.fault.value}",
             f"The certificate does not hold: {error.detail.rstrip('.')}.",
-            "",
+            SEALED_HINT if error.fault is Fault.SEALED else "",
             common.json,
         )
         return Exit.INVALID

@@ -190,6 +190,10 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, int]
     reports_dropped: int
     memory_mb: int
+    topic: str = ""
+    """What the packets of its network are tagged with."""
+    private: bool = False
+    """Whether the network has a passphrase."""
     engines: tuple[EngineStatus, ...] = ()
     downloads: tuple[DownloadMoved, ...] = ()
     packets: dict[str, dict[str, tuple[int, int]]] = {}

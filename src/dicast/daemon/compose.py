@@ -10,13 +10,14 @@ import msgspec
 
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import AdapterError
-from dicast.daemon import plugins
+from dicast.daemon import builtin_content, plugins
 from dicast.daemon.beacon_file import BeaconFile
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.driver import Driver, Parts
 from dicast.daemon.lazy_embedder import LazyEmbedder
 from dicast.daemon.logs import Log
 from dicast.daemon.paths import Paths
+from dicast.daemon.private_network import secret_of
 from dicast.daemon.service import Service
 from dicast.ports import Embedder, Engine, Store, Transport
 from dicast.protocol.messages import Role
@@ -38,7 +39,8 @@ class Composed(msgspec.Struct, frozen=True):
 
 def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> Composed:
     """Build every part of a node. The caller holds the state folder's lock. Raises DicastError."""
-    surroundings = plugins.Surroundings("", paths.state_dir, settings.relays, identity.key)
+    served = builtin_content.pages(settings, paths)
+    surroundings = plugins.Surroundings("", paths.state_dir, settings.relays, identity.key, served)
     transports = _transports(settings, surroundings)
     embedders = _embedders(settings, surroundings, log)
     engines = _engines(settings, surroundings) if Role.WORKER in settings.roles else []
@@ -48,6 +50,7 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
         embedders=tuple(sorted(embedders)),
         slots=settings.slots,
         software=SOFTWARE,
+        secret=secret_of(settings),
     )
     beacons = (BeaconFile(Path(settings.beacon_file), log),) if settings.beacon_file else ()
     store = cast("Store", plugins.build(plugins.STORES, settings.store, {}, surroundings))
@@ -56,7 +59,7 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
     except BaseException:
         store.close()
         raise
-    driver = Driver(node, Parts(store, transports, engines, embedders, beacons), settings.network, log)
+    driver = Driver(node, Parts(store, transports, engines, embedders, beacons), log)
     return Composed(driver, Service(driver, settings, offers), offers)
 
 

@@ -33,10 +33,20 @@ class AskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[str, ...] = ()
 
 
+class ContentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Blobs: how much is kept and where, where they may come from, and whether others get them."""
+
+    quota_bytes: Annotated[int, msgspec.Meta(ge=0)] = 20 << 30
+    folder: str = ""
+    mirrors: tuple[str, ...] = ()
+    serve: bool = True
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A node's whole configuration."""
 
     network: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "main"
+    passphrase_file: str = ""
     relays: tuple[str, ...] = ()
     password_file: str = ""
     roles: tuple[Role, ...] = (Role.WORKER, Role.VALIDATOR)
@@ -45,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     beacon_file: str = ""
     log: LogSettings = LogSettings()
     ask: AskSettings = AskSettings()
+    content: ContentSettings = ContentSettings()
     engines: dict[str, PluginTable] = msgspec.field(default_factory=lambda: {"tiny": {}, "openai": {}})
     transports: dict[str, PluginTable] = msgspec.field(default_factory=lambda: {"nostr": {}})
     embedders: dict[str, PluginTable] = msgspec.field(default_factory=lambda: {"minilm": {}})
@@ -52,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 EXAMPLES: dict[str, str] = {
     "network": 'network = "main"',
+    "passphrase_file": 'passphrase_file = "/home/me/.dicast-passphrase"',
     "relays": 'relays = ["wss://relay.example.org"]',
     "password_file": 'password_file = "/home/me/.dicast-password"',
     "roles": 'roles = ["worker", "validator"]',
@@ -66,6 +78,10 @@ EXAMPLES: dict[str, str] = {
     "ask.max_tokens": "max_tokens = 256",
     "ask.temperature": "temperature = 0.7",
     "ask.models": 'models = ["dicast-tiny"]',
+    "content.quota_bytes": "quota_bytes = 21474836480",
+    "content.folder": 'folder = "/srv/dicast/blobs"',
+    "content.mirrors": 'mirrors = ["https://mirror.example.org/blobs"]',
+    "content.serve": "serve = true",
     "engines": '[engines.openai]\nbase_url = "http://127.0.0.1:11434/v1"',
     "transports": "[transports.nostr]",
     "embedders": "[embedders.minilm]",

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all; reading the one line of a file that holds a secret."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ def write_file(path: Path, content: bytes) -> None:
         raise AdapterError(
             "file_unwritable", f"{path} cannot be written: {error.strerror}.", "Name another file."
         ) from error
+
+
+def first_line(path: Path, bytes_max: int) -> str:
+    """The first line of a file; empty when it is no text, or larger than `bytes_max`. Raises OSError."""
+    with path.open("rb") as file:
+        content = file.read(bytes_max + 1)
+    try:
+        line = content.decode().split("\n", 1)[0].rstrip("\r")
+    except UnicodeDecodeError:
+        return ""
+    return line if len(content) <= bytes_max else ""
 
 
 def check_writable(path: Path, key: str, *, make_folder: bool = False) -> None:

@@ -11,6 +11,7 @@ from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError, DicastError
 from dicast.base.nip19 import decode_nsec, encode_nsec
 from dicast.base.nip49 import decrypt_secret, encrypt_secret
+from dicast.daemon.files import first_line
 from dicast.daemon.paths import Paths
 from dicast.protocol.settings import Identity
 
@@ -28,19 +29,14 @@ def read_password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
-            content = file.read(PASSWORD_BYTES_MAX + 1)
+        line = first_line(path, PASSWORD_BYTES_MAX)
     except OSError as error:
         raise ConfigurationError(
             "password_file_unreadable",
             f"password_file: {path} cannot be read: {error.strerror}.",
             "Name a file that holds the password in its first line.",
         ) from error
-    try:
-        line = content.decode().split("\n", 1)[0].rstrip("\r")
-    except UnicodeDecodeError:
-        line = ""
-    if not line or len(content) > PASSWORD_BYTES_MAX:
+    if not line:
         raise ConfigurationError(
             "password_empty",
             f"password_file: {path} holds no password in its first line.",

@@ -108,6 +108,8 @@ class Service:
             refused=dict(sorted(self._refused.items())),
             reports_dropped=self._driver.reports.dropped,
             memory_mb=resident_mb(),
+            topic=node.topic,
+            private=self._offers.secret is not None,
             engines=tuple(api.EngineStatus(name, *seen) for name, seen in self._driver.engines.items()),
             downloads=downloads(),
             packets=self._driver.kinds.read(),

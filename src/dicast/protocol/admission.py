@@ -15,6 +15,7 @@ from dicast.protocol.directory import Peer
 from dicast.protocol.inputs import Question
 from dicast.protocol.messages import (
     PANEL_CANDIDATES_MAX,
+    SEALED_CANDIDATES_MAX,
     Admission,
     Announcement,
     Panel,
@@ -111,7 +112,8 @@ def candidate_units(context: Context, question: Question) -> dict[NodeId, int]:
     """Candidates of a `drawn` round and their units, at most `PANEL_CANDIDATES_MAX`, heaviest first."""
     peers = candidates_of(context, question)
     units = {peer.node_id: context.directory.units(peer.node_id) for peer in peers}
-    heaviest = sorted(units, key=lambda node_id: (-units[node_id], node_id))[:PANEL_CANDIDATES_MAX]
+    most = PANEL_CANDIDATES_MAX if context.settings.secret is None else SEALED_CANDIDATES_MAX
+    heaviest = sorted(units, key=lambda node_id: (-units[node_id], node_id))[:most]
     if len(heaviest) < question.frame.quorum:
         raise too_few_nodes(question, len(heaviest))
     candidates = {node_id: units[node_id] for node_id in sorted(heaviest)}
@@ -138,6 +140,7 @@ def own_offer(context: Context, load: int) -> Announcement:
         slots=settings.slots,
         load=load,
         software=settings.software,
+        addresses=context.addresses,
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from dicast.base.codec import CodecError, decode, encode
 from dicast.base.errors import Rejection, RemoteProtocolError
 from dicast.base.hashing import tagged
+from dicast.base.nip44 import is_payload
 from dicast.base.types import Digest, EventId, Json, NodeId
 from dicast.consensus.case import check_case
 from dicast.consensus.judge import Verdict, judge
@@ -40,6 +41,7 @@ class Fault(StrEnum):
     """The first wrong thing about a certificate."""
 
     SHAPE = "shape"
+    SEALED = "sealed"
     SIGNATURE_BROKEN = "signature_broken"
     WRONG_NETWORK = "wrong_network"
     REQUEST_MISSING = "request_missing"
@@ -219,7 +221,8 @@ def _replay(packets: list[Packet], reader: PacketReader) -> Round:
         try:
             body = reader.body(packet)
         except RemoteProtocolError as error:
-            raise CertificateError(Fault.SHAPE, f"event {packet.id}: {error.message}") from error
+            fault = Fault.SEALED if is_payload(packet.event.content) else Fault.SHAPE
+            raise CertificateError(fault, f"event {packet.id}: {error.message}") from error
         if round_ is None:
             round_ = _opened(packet, body)
         else:

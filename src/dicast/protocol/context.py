@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import msgspec
 
 from dicast.base.expiring import ExpiringMap
-from dicast.base.limits import DEADLINE_MS_MAX
+from dicast.base.limits import DEADLINE_MS_MAX, PACKET_BYTES_MAX
 from dicast.base.types import NodeId, Now
 from dicast.protocol.directory import Directory
 from dicast.protocol.effects import Effects
-from dicast.protocol.envelope import PacketReader, topic_of
+from dicast.protocol.envelope import PacketReader, packet_bytes
 from dicast.protocol.evidence import evidence_of
-from dicast.protocol.messages import OfferedModel
+from dicast.protocol.messages import Body, OfferedModel
 from dicast.protocol.records import ENCODER, RoundRecord, Table, packet_key
 from dicast.protocol.repeats import Repeats
 from dicast.protocol.round import Conflict, Round
@@ -36,11 +36,12 @@ class Context:
         self.own_id: NodeId = identity.node_id
         self.settings = settings
         self.reader = reader
-        self.topic = topic_of(settings.network)
-        self.effects = Effects(identity, self.topic)
+        self.topic = settings.topic
+        self.effects = Effects(identity, self.topic, settings.secret)
         self.directory = Directory(identity.node_id, tables.get(Table.STANDING, {}))
         self.repeats = Repeats()
         self.models: tuple[OfferedModel, ...] = ()
+        self.addresses: dict[str, tuple[str, ...]] = {}
         self.records: dict[str, RoundRecord] = {}
         self._beacons: ExpiringMap[int, str] = ExpiringMap(BEACONS_MAX)
         self.latest_beacon: int | None = None
@@ -54,6 +55,10 @@ class Context:
     def beacon(self, number: int, now: Now) -> str | None:
         """The value of a beacon round, if it is public and remembered."""
         return self._beacons.get(number, now.monotonic_ms)
+
+    def packet_bytes(self, body: Body, now: Now) -> int:
+        """Bytes of our packet that would carry `body`; more on a private network."""
+        return packet_bytes(self.topic, body, now, sealed=self.settings.secret is not None)
 
     def keep_record(self, record: RoundRecord) -> None:
         """Make what this node knows of its part in a round durable."""
@@ -81,5 +86,5 @@ class Context:
         self._accused.put((round_.id, author), True, round_.expires_ms)
         if self.directory.ban(author, "equivocation", self.effects):
             evidence = evidence_of(conflict)
-            if evidence is not None:
+            if evidence is not None and self.packet_bytes(evidence, now) <= PACKET_BYTES_MAX:
                 self.effects.speak(evidence, now)

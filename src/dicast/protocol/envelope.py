@@ -11,10 +11,11 @@ from dicast.base.codec import CodecError, decode, decode_as, encode
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.events import Event, Tags, encode_event, is_signed, parse_event, sign_event
-from dicast.base.hashing import tagged
 from dicast.base.limits import ANNOUNCEMENT_EXPIRY_MS, EPHEMERAL_FRESHNESS_MS, PACKET_BYTES_MAX
+from dicast.base.nip44 import SealError, payload_chars
 from dicast.base.types import EventId, NodeId, Now
 from dicast.protocol.messages import BODIES, EPHEMERAL, KINDS, STARTS, Body, Kind, Refusal
+from dicast.protocol.network import NetworkSecret, Unsealed, topic_of
 
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 _SECONDS = re.compile(r"[1-9][0-9]{0,14}\Z")
@@ -36,13 +37,14 @@ class Packet(msgspec.Struct, frozen=True):
     wire: bytes
 
 
-def topic_of(network: str) -> str:
-    """The topic of an open network: hex SHA-256("dicast/network/1" | name)."""
-    return tagged("dicast/network/1", network.encode()).hex()
-
-
 class PacketReader:
-    """Parses wires and checks signatures. The simulator's subclass remembers both per wire."""
+    """Parses wires and checks signatures. The simulator's subclass remembers both per wire.
+
+    With the secret of a private network it reads what is said there; on every other topic it reads as usual.
+    """
+
+    def __init__(self, secret: NetworkSecret | None = None) -> None:
+        self._secret = secret
 
     def parse(self, wire: bytes) -> Packet:
         """The packet in `wire`; raises `RemoteProtocolError` whose code is a `Refusal`."""
@@ -54,7 +56,16 @@ class PacketReader:
 
     def body(self, packet: Packet) -> Body:
         """The strictly decoded content; raises `RemoteProtocolError` with code `body`."""
-        return decode_body(packet)
+        return decode_body(packet, self._secret)
+
+    def speaks_other_version(self, packet: Packet) -> bool:
+        """Is it a body of a later version, which this software does not know? That is nobody's fault."""
+        try:
+            body = decode(_content(packet, self._secret).encode())
+        except RemoteProtocolError:
+            return False
+        version = body.get("v") if isinstance(body, dict) else None
+        return isinstance(version, int) and version > 1
 
 
 def parse_packet(wire: bytes) -> Packet:
@@ -106,22 +117,21 @@ def _packet_of(event: Event, kind: Kind, wire: bytes) -> Packet:
     )
 
 
-def decode_body(packet: Packet) -> Body:
+def decode_body(packet: Packet, secret: NetworkSecret | None = None) -> Body:
     """Strict canonical content into the kind's record; raises `RemoteProtocolError`, code `body`."""
     try:
-        return decode_as(packet.event.content.encode(), BODIES[packet.kind])
-    except CodecError as error:
+        return decode_as(_content(packet, secret).encode(), BODIES[packet.kind])
+    except (CodecError, SealError) as error:
         raise RemoteProtocolError(Refusal.BODY.value, error.message) from error
 
 
-def speaks_other_version(packet: Packet) -> bool:
-    """Is it a body of a later version, which this software does not know? That is nobody's fault."""
-    try:
-        body = decode(packet.event.content.encode())
-    except CodecError:
-        return False
-    version = body.get("v") if isinstance(body, dict) else None
-    return isinstance(version, int) and version > 1
+def _content(packet: Packet, secret: NetworkSecret | None) -> str:
+    """What the event says, opened where it was said on the private network."""
+    event = packet.event
+    if secret is None or packet.topic != secret.topic:
+        return event.content
+    unsealed = Unsealed(event.pubkey, event.created_at, event.kind, event.tags)
+    return unsealed.unseal(event.content, secret)
 
 
 def make_packet(key: KeyPair, topic: str, body: Body, now: Now, predecessor: EventId | None = None) -> Packet:
@@ -129,23 +139,28 @@ def make_packet(key: KeyPair, topic: str, body: Body, now: Now, predecessor: Eve
     return sign_packet(key, body, tags_for(KINDS[type(body)], topic, now, predecessor, ()), now)
 
 
-def sign_packet(key: KeyPair, body: Body, tags: Tags, now: Now) -> Packet:
+def sign_packet(
+    key: KeyPair, body: Body, tags: Tags, now: Now, secret: NetworkSecret | None = None
+) -> Packet:
     """Sign one message. One over the packet limit is our own bug: callers check `packet_bytes` first."""
-    kind = KINDS[type(body)]
-    event = sign_event(key, now.unix_ms // 1000, int(kind), tags, encode(body).decode())
+    kind, content, created_at = KINDS[type(body)], encode(body).decode(), now.unix_ms // 1000
+    if secret is not None:
+        content = Unsealed(key.node_id, created_at, int(kind), tags).seal(content, secret)
+    event = sign_event(key, created_at, int(kind), tags, content)
     wire = encode_event(event)
     assert len(wire) <= PACKET_BYTES_MAX, "a packet of ours is over the limit"
     return _packet_of(event, kind, wire)
 
 
-def packet_bytes(topic: str, body: Body, now: Now) -> int:
-    """Bytes of the packet that would carry `body` with a predecessor: what the limits are about."""
-    kind = KINDS[type(body)]
-    blank = "0" * 64
+def packet_bytes(topic: str, body: Body, now: Now, *, sealed: bool = False) -> int:
+    """Bytes of the packet that would carry `body` with a predecessor: what the limits are about.
+
+    `sealed`: on a private network, where content is padded and spelled in base64.
+    """
+    kind, content, blank = KINDS[type(body)], encode(body), "0" * 64
+    text = "A" * payload_chars(len(content)) if sealed else content.decode()
     tags = tags_for(kind, topic, now, EventId(blank), ())
-    event = Event(
-        EventId(blank), NodeId(blank), now.unix_ms // 1000, int(kind), tags, encode(body).decode(), blank * 2
-    )
+    event = Event(EventId(blank), NodeId(blank), now.unix_ms // 1000, int(kind), tags, text, blank * 2)
     return len(encode_event(event))
 
 
@@ -164,3 +179,16 @@ def tags_for(
     elif kind in EPHEMERAL:
         tags.append(("expiration", str(seconds + EPHEMERAL_FRESHNESS_MS // 1000)))
     return tuple(tags)
+
+
+__all__ = [
+    "Packet",
+    "PacketReader",
+    "decode_body",
+    "make_packet",
+    "packet_bytes",
+    "parse_packet",
+    "sign_packet",
+    "tags_for",
+    "topic_of",
+]

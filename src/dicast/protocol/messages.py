@@ -11,6 +11,8 @@ from dicast.consensus.frame import Frame
 
 PANEL_CANDIDATES_MAX = 512
 """Candidates of one draw: 512 keys with their units fill 40 of a packet's 64 KiB."""
+SEALED_CANDIDATES_MAX = 256
+"""On a private network a packet says at most 40 KiB: as many keys with units, and the members among them."""
 
 Hex64 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Hex64OrNone = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
@@ -41,6 +43,8 @@ class Kind(IntEnum):
     EVIDENCE = 4117
     STATUS = 24110
     WANT = 24112
+    SEEK = 24113
+    PLACES = 24114
 
 
 class Admission(StrEnum):
@@ -238,6 +242,20 @@ class Want(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ids: Annotated[tuple[Hex64, ...], msgspec.Meta(min_length=1, max_length=64)]
 
 
+class Seek(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Asks one peer for addresses that it has seen alive itself, of these transports."""
+
+    v: Version
+    transports: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1, max_length=16)]
+
+
+class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Answers a seek: a few addresses, by transport. Hearsay to whoever asked."""
+
+    v: Version
+    addresses: Addresses
+
+
 Body = (
     Announcement
     | Request
@@ -250,6 +268,8 @@ Body = (
     | Evidence
     | WorkStatus
     | Want
+    | Seek
+    | Places
 )
 
 BODIES: dict[Kind, type[Body]] = {
@@ -264,11 +284,15 @@ BODIES: dict[Kind, type[Body]] = {
     Kind.EVIDENCE: Evidence,
     Kind.STATUS: WorkStatus,
     Kind.WANT: Want,
+    Kind.SEEK: Seek,
+    Kind.PLACES: Places,
 }
 KINDS: dict[type[Body], Kind] = {body: kind for kind, body in BODIES.items()}
 
-EPHEMERAL = frozenset({Kind.STATUS, Kind.WANT})
-STARTS = frozenset({Kind.ANNOUNCEMENT, Kind.REQUEST, Kind.EVIDENCE})
+EPHEMERAL = frozenset({Kind.STATUS, Kind.WANT, Kind.SEEK, Kind.PLACES})
+ACQUAINTING = frozenset({Kind.SEEK, Kind.PLACES})
+"""Kinds between two peers that belong to no round."""
+STARTS = frozenset({Kind.ANNOUNCEMENT, Kind.REQUEST, Kind.EVIDENCE, *ACQUAINTING})
 """Kinds that name no predecessor."""
 
 

@@ -6,10 +6,11 @@ from typing import assert_never
 
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.types import EventId, NodeId, Now, RequestId
+from dicast.protocol.acquaintance import Acquaintance
 from dicast.protocol.announcer import Announcer
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.directory import Peer
-from dicast.protocol.envelope import Packet, PacketReader, speaks_other_version
+from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.evidence import accused_by
 from dicast.protocol.inputs import (
     Asked,
@@ -20,14 +21,28 @@ from dicast.protocol.inputs import (
     InferenceFailed,
     InferenceFinished,
     Input,
+    LinksSeen,
     ModelsChanged,
     PacketReceived,
+    PlaceGiven,
+    RecordFound,
     TimeReached,
 )
 from dicast.protocol.intake import Intake
-from dicast.protocol.messages import Announcement, Body, Evidence, Kind, Refusal, Request
+from dicast.protocol.messages import (
+    ACQUAINTING,
+    Announcement,
+    Body,
+    Evidence,
+    Kind,
+    Places,
+    Refusal,
+    Request,
+    Seek,
+)
 from dicast.protocol.orphans import Orphans
 from dicast.protocol.outputs import Batch, Deadline, PacketRefused
+from dicast.protocol.peer_book import Known
 from dicast.protocol.records import StandingRecord
 from dicast.protocol.roundtable import RoundTable, RoundView
 from dicast.protocol.settings import Identity, NodeSettings
@@ -52,10 +67,11 @@ class Node:
         tables: Tables | None = None,
     ) -> None:
         self._tables: Tables = tables or {}
-        self._context = Context(identity, settings, reader or PacketReader(), self._tables)
+        self._context = Context(identity, settings, reader or PacketReader(settings.secret), self._tables)
         self._intake = Intake(self._context.topic, self._context.reader)
         self._orphans = Orphans()
         self._announcer = Announcer(self._context)
+        self._acquaintance = Acquaintance(self._context)
         self._table = RoundTable(self._context, self._tables)
         self._now = Now(0, 0)
 
@@ -78,6 +94,7 @@ class Node:
             case TimeReached():
                 self._tick(now)
             case Asked():
+                self._acquaintance.miss(happened.question.models, now)
                 self._table.ask(happened, now)
             case Cancelled(ask_id):
                 self._table.cancel(ask_id, now)
@@ -94,8 +111,15 @@ class Node:
             case ModelsChanged(models):
                 self._context.models = models
                 self._table.hear_models(now)
+                self._acquaintance.renew(now)
                 self._announcer.change(now)
                 self._announcer.take_due(self._table.load, now)
+            case LinksSeen():
+                self._see_links(happened, now)
+            case PlaceGiven():
+                self._acquaintance.hear_given(happened, now)
+            case RecordFound(_, finder):
+                self._find(happened, finder, now)
             case _:
                 assert_never(happened)
         self._hear_ourselves(now)
@@ -108,10 +132,16 @@ class Node:
             (self._announcer.deadline_ms, "announcement"),
             (self._context.repeats.deadline_ms, "repeat"),
             (self._context.directory.deadline_ms, "peer"),
+            (self._acquaintance.deadline_ms, "acquaintance"),
             *self._table.deadlines(),
         )
         known = [Deadline(at_ms, reason) for at_ms, reason in times if at_ms is not None]
         return min(known, key=lambda deadline: deadline.at_ms, default=None)
+
+    @property
+    def topic(self) -> str:
+        """The topic of our network: what transports meet by."""
+        return self._context.topic
 
     @property
     def node_id(self) -> NodeId:
@@ -121,6 +151,10 @@ class Node:
     def peers(self) -> tuple[Peer, ...]:
         """Live announcements, by key."""
         return self._context.directory.peers()
+
+    def places(self) -> tuple[Known, ...]:
+        """Every address it has heard of, and what became of it."""
+        return self._acquaintance.book.known()
 
     def rounds(self) -> tuple[RoundView, ...]:
         """Rounds this node takes part in, as facts."""
@@ -151,7 +185,8 @@ class Node:
             body = self._context.reader.body(packet)
             refusal = self._hear(packet, body, now)
         except RemoteProtocolError:
-            refusal = Refusal.VERSION if speaks_other_version(packet) else Refusal.BODY
+            is_newer = self._context.reader.speaks_other_version(packet)
+            refusal = Refusal.VERSION if is_newer else Refusal.BODY
         if refusal is Refusal.BODY:
             self._context.directory.debit_malformed(packet.author, self._context.effects)
         if refusal in FORGETTABLE:
@@ -166,6 +201,8 @@ class Node:
             return Refusal.OWN
         if packet.kind is Kind.REQUEST:
             return self._interest_in_request(packet, now)
+        if packet.kind in ACQUAINTING:
+            return self._acquaintance.refusal_of(packet)
         if packet.predecessor is None:
             return None
         request_id = self._table.round_id_of(packet.predecessor, now)
@@ -199,7 +236,14 @@ class Node:
     def _hear(self, packet: Packet, body: Body, now: Now) -> Refusal | None:
         match body:
             case Announcement():
-                return self._context.directory.hear(packet, body, now, self._context.effects)
+                refusal = self._context.directory.hear(packet, body, now, self._context.effects)
+                if refusal is None:
+                    self._acquaintance.hear_announcement(packet, body.addresses, now)
+                return refusal
+            case Seek():
+                return self._acquaintance.hear_seek(packet, body, now)
+            case Places():
+                return self._acquaintance.hear_places(packet, body, now)
             case Evidence():
                 return self._hear_evidence(body)
             case _:
@@ -211,6 +255,16 @@ class Node:
             return Refusal.OWN
         banned = self._context.directory.ban(accused, "equivocation", self._context.effects)
         return None if banned else Refusal.DUPLICATE
+
+    def _see_links(self, seen: LinksSeen, now: Now) -> None:
+        if self._acquaintance.hear_links(seen, now):
+            self._announcer.change(now)
+
+    def _find(self, found: RecordFound, finder: str, now: Now) -> None:
+        try:
+            self._acquaintance.hear_record(found, now)
+        except RemoteProtocolError:
+            self._context.effects.report(PacketRefused(Refusal.SHAPE.value, finder))
 
     def _hear_orphans(self, predecessor: EventId | str, now: Now) -> None:
         for wire, carrier in self._orphans.take(predecessor):
@@ -236,4 +290,5 @@ class Node:
         for wire in self._context.repeats.take_due(now.monotonic_ms):
             self._context.effects.repeat(wire)
         self._table.take_due(now)
+        self._acquaintance.take_due(now)
         self._announcer.take_due(self._table.load, now)

@@ -14,7 +14,6 @@ from dicast.consensus.selection import selection_salt_hash
 from dicast.consensus.verdict import Verdict
 from dicast.protocol.admission import candidate_units, candidates_of, choose_members, too_few_nodes
 from dicast.protocol.context import Context
-from dicast.protocol.envelope import packet_bytes
 from dicast.protocol.inputs import Question
 from dicast.protocol.messages import Admission, Request
 
@@ -90,7 +89,7 @@ def _check_encoding(context: Context, request: Request) -> None:
     """What a peer would refuse, our own caller is told now."""
     try:
         decode_as(encode(request), Request)
-        size = packet_bytes(context.topic, request, Now(0, 0))
+        size = context.packet_bytes(request, Now(0, 0))
     except CodecError as error:
         raise Rejection("question_invalid", f"The question cannot be sent: {error.message}") from error
     if size > PACKET_BYTES_MAX:

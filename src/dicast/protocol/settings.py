@@ -8,16 +8,23 @@ from dicast.base.crypto import KeyPair
 from dicast.base.hashing import hmac_sha256
 from dicast.base.types import RequestId
 from dicast.protocol.messages import Role
+from dicast.protocol.network import NetworkSecret, topic_of
 
 
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node offers to its network. `slots` is how many prompts it runs at once."""
+    """What a node offers to its network. `slots`: prompts run at once; `secret`: of a private network."""
 
     network: str = "main"
     roles: tuple[Role, ...] = ()
     embedders: tuple[str, ...] = ()
     slots: int = 1
     software: str = ""
+    secret: NetworkSecret | None = None
+
+    @property
+    def topic(self) -> str:
+        """What every packet of the network is tagged with, and all that transports learn of it."""
+        return self.secret.topic if self.secret is not None else topic_of(self.network)
 
 
 class Identity:
@@ -37,6 +44,10 @@ class Identity:
         """What CLOSE opens. Not derived from the request id, which contains its hash."""
         parts = f"dicast/selection-salt-secret/1:{sequence}:{unix_ms}"
         return hmac_sha256(self._node_secret, parts.encode())
+
+    def chance_secret(self) -> bytes:
+        """What decides draws that no outsider may foresee, such as whose address is kept."""
+        return hmac_sha256(self._node_secret, b"dicast/chance/1")
 
     def __repr__(self) -> str:
         return f"Identity({self.node_id})"

@@ -10,7 +10,7 @@ from dicast.consensus.selection import commit_digest, sampling_seed
 from dicast.consensus.text import canonical_text, clean_output, embedding_text
 from dicast.consensus.wordpiece import is_malformed
 from dicast.protocol.context import Context
-from dicast.protocol.envelope import Packet, packet_bytes
+from dicast.protocol.envelope import Packet
 from dicast.protocol.inputs import Embedded, InferenceFinished
 from dicast.protocol.messages import (
     Admission,
@@ -300,7 +300,7 @@ class Worker:
     def _is_too_large(self, draft: Draft, salt: str, now: Now) -> bool:
         if len(draft.answer) > REVEAL_BYTES_MAX:
             return True
-        return packet_bytes(self._context.topic, _reveal_body(draft, salt), now) > REVEAL_BYTES_MAX
+        return self._context.packet_bytes(_reveal_body(draft, salt), now) > REVEAL_BYTES_MAX
 
     def _reveal(self, round_: Round, seat: _Seat, now: Now) -> None:
         assert seat.draft is not None, "only a committed draft is revealed"

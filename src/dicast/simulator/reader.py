@@ -5,12 +5,14 @@ from __future__ import annotations
 from dicast.base.errors import RemoteProtocolError
 from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.messages import Body
+from dicast.protocol.network import NetworkSecret
 
 
 class RememberingReader(PacketReader):
     """Shared by the nodes of one world; forgotten with it. What it answers never depends on who asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: NetworkSecret | None = None) -> None:
+        super().__init__(secret)
         self._packets: dict[bytes, Packet | RemoteProtocolError] = {}
         self._signed: dict[bytes, bool] = {}
         self._bodies: dict[bytes, Body | RemoteProtocolError] = {}

@@ -12,9 +12,9 @@ import pytest
 from dicast.base.crypto import KeyPair
 from dicast.base.events import encode_event, parse_event, sign_event
 from dicast.base.types import EventId, Now
-from dicast.protocol.envelope import Packet, PacketReader, make_packet, topic_of
-from dicast.protocol.inputs import BeaconSeen, PacketReceived
-from dicast.protocol.messages import Commit, Evidence, Kind, Want
+from dicast.protocol.envelope import Packet, PacketReader, make_packet, sign_packet, tags_for, topic_of
+from dicast.protocol.inputs import BeaconSeen, LinksSeen, PacketReceived
+from dicast.protocol.messages import Commit, Evidence, Kind, Places, Seek, Want
 from dicast.protocol.node import Node
 from dicast.protocol.orphans import Orphans
 from dicast.protocol.outputs import Batch
@@ -28,6 +28,7 @@ class CountingReader(PacketReader):
     """Counts what is dear."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.checks = 0
 
     def is_signed(self, packet: Packet) -> bool:
@@ -95,6 +96,8 @@ class Staging:
                 return self._announcement()
             case Kind.WANT | Kind.EVIDENCE:
                 return self._spoken(kind)
+            case Kind.SEEK | Kind.PLACES:
+                return self._acquainting(kind)
             case Kind.REQUEST | Kind.PANEL | Kind.QUORUM | Kind.CLOSE:
                 return self._kept_back(kind, self.workers[0], self.asker)
             case _:
@@ -152,6 +155,19 @@ class Staging:
             packets = tuple(packet.wire.decode() for packet in quoted)
             wire = make_packet(author, TOPIC, Evidence(v=1, packets=packets), now).wire
         return Scene(self.asker.node, now, wire, author)
+
+    def _acquainting(self, kind: Kind) -> Scene:
+        """A seek to the asker, or the answer of whom the asker sought."""
+        self.network.give(self.asker, LinksSeen(dialling=("websocket",)))
+        self.network.run_for(20_000)
+        [seek] = [json.loads(wire) for wire in self.network.wires if kind_of(wire) == Kind.SEEK]
+        sought = next(tag[1] for tag in seek["tags"] if tag[0] == "p")
+        peer = next(one for one in self.workers if one.identity.node_id == sought)
+        author, now = peer.identity.key, self.network.now
+        answer = Places(v=1, addresses={"websocket": ("ws://192.0.2.1:7780",)})
+        body = answer if kind is Kind.PLACES else Seek(v=1, transports=("websocket",))
+        tags = tags_for(kind, TOPIC, now, None, (self.asker.identity.node_id,))
+        return Scene(self.asker.node, now, sign_packet(author, body, tags, now).wire, author)
 
 
 _SCENES: dict[Kind, Scene] = {}
