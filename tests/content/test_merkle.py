@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicast.content import manifest as manifests
-from dicast.content.manifest import Manifest, ManifestError, decode_manifest, description_of, magnet_of, parse_magnet
+from dicast.content.manifest import (
+    Manifest,
+    ManifestError,
+    decode_manifest,
+    description_of,
+    magnet_of,
+    parse_magnet,
+)
 from dicast.content.merkle import (
     BLOB_BYTES_MAX,
     CHUNK_BYTES_MAX,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -11,6 +10,7 @@ from cyclopts import App, Parameter
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.cli.common import DEFAULTS, Common
 from dicast.cli.output import note, print_result, table
+from dicast.cli.percent import Percent
 from dicast.daemon.compose import engines_of
 from dicast.ports import Engine
 
@@ -53,14 +53,18 @@ def get(
     name
         minilm.
     source
-        A file or URL to take them from.
+        A file, URL or magnet link to take them from. Without it, the mirrors of the configuration come first.
     """
     _check_name(name)
-    from dicast.embedders.weights import get_weights
+    from dicast.embedders.weights import find_weights, get_weights
 
-    shown = _Percent()
-    path = get_weights(source or None, shown.show)
-    shown.end()
+    shown = Percent()
+    try:
+        if source.startswith("magnet:") or (not source and find_weights() is None):
+            source = _fetched(source, common, shown)
+        path = get_weights(source or None, shown.show)
+    finally:
+        shown.end()
     print_result({"name": name, "file": str(path)}, str(path), common.json)
 
 
@@ -82,24 +86,24 @@ def rm(name: str, /, *, common: Common = DEFAULTS) -> None:
     )
 
 
-class _Percent:
-    """Progress on standard error: a line that moves on a terminal, a line every tenth elsewhere."""
+def _fetched(link: str, common: Common, shown: Percent) -> str:
+    """The weights as a blob: by a magnet link, or from mirrors, where there are any; else an empty path."""
+    from dicast.daemon import builtin_content
+    from dicast.embedders.weights import MINILM
 
-    def __init__(self) -> None:
-        self._last = -1
-        self._moves = sys.stderr.isatty()
-
-    def show(self, done: int, size: int) -> None:
-        share = done * 100 // max(1, size)
-        if share == self._last or (not self._moves and share % 10):
-            return
-        self._last = share
-        sys.stderr.write(f"\r{share:3} %" if self._moves else f"{share} %\n")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._moves and self._last >= 0:
-            sys.stderr.write("\n")
+    settings = common.load().settings
+    if not link and not settings.content.mirrors:
+        return ""
+    asked = builtin_content.wanted(MINILM.sha256, (link,) if link else ())
+    try:
+        return str(
+            asyncio.run(builtin_content.fetch(settings, common.paths(), asked, shown.show, False)).path
+        )
+    except AdapterError as error:
+        if link:
+            raise
+        note(f"The mirrors do not have it: {error.message}")
+        return ""
 
 
 async def _offers(engines: list[Engine]) -> list[tuple[str, str, str, str, str]]:

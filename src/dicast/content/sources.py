@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from dicast.content.manifest import MANIFEST_BYTES_MAX, Manifest, ManifestError, decode_manifest
+from dicast.content.serving import PART_BYTES_MAX
 
 CONNECT_SECONDS_MAX = 10.0
 READ_SECONDS_MAX = 20.0  # a source that sends nothing for so long is stalled
@@ -58,8 +59,11 @@ class HttpSource:
 
     parallel = CONNECTIONS_MAX
 
-    def __init__(self, url: str, *, follow: bool = True, seconds: float = READ_SECONDS_MAX) -> None:
+    def __init__(
+        self, url: str, *, follow: bool = True, part_bytes: int = 0, seconds: float = READ_SECONDS_MAX
+    ) -> None:
         self.name = url
+        self._part_bytes = part_bytes
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS_MAX)
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX + 1)
         self._client = httpx.AsyncClient(
@@ -83,6 +87,9 @@ class HttpSource:
 
     async def read(self, start: int, length: int, size: int) -> bytes:
         """One range; from a server without ranges the next bytes of one long answer."""
+        if self._part_bytes and length > self._part_bytes:
+            first = await self.read(start, self._part_bytes, size)
+            return first + await self.read(start + self._part_bytes, length - self._part_bytes, size)
         if not self._knows_ranges:
             return await self._in_order.read(start, length)
         headers = self._headers | {"Range": f"bytes={start}-{start + length - 1}"}
@@ -167,7 +174,9 @@ def mesh_source(address: str, topic: str, sha256: str) -> HttpSource:
     parts = urlsplit(address)
     scheme = "https" if parts.scheme == "wss" else "http"
     return HttpSource(
-        f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/{topic}/blob/{sha256}", follow=False
+        f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/{topic}/blob/{sha256}",
+        follow=False,
+        part_bytes=PART_BYTES_MAX,
     )
 
 

@@ -37,6 +37,7 @@ class ZenohTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: tuple[str, ...] = ("tcp/127.0.0.1:0",)
     connect: tuple[str, ...] = ()
     interface: str = ""
+    ca_file: str = ""
     public: bool = False
 
 
@@ -61,7 +62,7 @@ class WebSocketTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def zenoh(table: Table, surroundings: Surroundings) -> Transport:
-    """Zenoh in peer mode."""
+    """Zenoh: a peer, or the client of a router."""
     key = f"transports.{surroundings.name}"
     settings = plugin_settings(table, ZenohTable, key)
     for endpoint in settings.listen:
@@ -70,11 +71,12 @@ def zenoh(table: Table, surroundings: Surroundings) -> Transport:
             raise too_public(f"{key}.listen", endpoint)
     if settings.interface not in ("", "lo") and not settings.public:
         raise too_public(f"{key}.interface", settings.interface)
+    ca_file = file_setting(f"{key}.ca_file", settings.ca_file)
 
     def build() -> Transport:
         from dicast.transports.zenoh import ZenohSettings, ZenohTransport
 
-        chosen = ZenohSettings(settings.listen, settings.connect, settings.interface)
+        chosen = ZenohSettings(settings.listen, settings.connect, settings.interface, ca_file)
         return ZenohTransport(chosen, surroundings.name)
 
     return with_extra("zenoh", build)
@@ -117,4 +119,4 @@ def websocket(table: Table, surroundings: Surroundings) -> Transport:
         raise too_public(f"{key}.listen", settings.listen)
     links = settings.links or (HUB_LINKS_MAX if settings.hub else LINKS_MAX)
     mesh = MeshSettings(listen, settings.announce, settings.peers, settings.hub, links)
-    return WebSocketTransport(mesh, surroundings.name)
+    return WebSocketTransport(mesh, surroundings.name, surroundings.pages)

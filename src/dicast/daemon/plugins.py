@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,10 @@ PLUGIN_KEY = "plugin"
 """In a table of settings: which plugin it is for, where that is not the table's own name."""
 
 
+Pages = Callable[[str, str], Awaitable[tuple[int, dict[str, str], bytes] | None]]
+"""(path, Range) -> status, headers and body: what a transport that listens for HTTP may answer besides."""
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """What a plugin may know: the name of its own table of settings, and the node it serves."""
 
@@ -27,6 +31,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     state_dir: Path
     relays: tuple[str, ...]
     key: KeyPair
+    pages: Pages | None = None
 
 
 Factory = Callable[[Mapping[str, object], Surroundings], Any]

@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -50,13 +50,18 @@ class MeshSettings(msgspec.Struct, frozen=True):
     links_max: int = 64
 
 
+Pages = Callable[[str, str], Awaitable[tuple[int, dict[str, str], bytes] | None]]
+"""(path behind the topic, Range) -> status, headers and body of a page; None where there is none."""
+
+
 class WebSocketTransport:
     """A node of the mesh. A hub carries every topic and takes browsers; others only their own topic."""
 
     payload_bytes_max = PACKET_BYTES_MAX
 
-    def __init__(self, settings: MeshSettings, name: str = "websocket") -> None:
+    def __init__(self, settings: MeshSettings, name: str = "websocket", pages: Pages | None = None) -> None:
         self.name = name
+        self._pages = pages
         self.address = ""
         """Where it listens, once it does."""
         self._settings = settings
@@ -284,7 +289,7 @@ class WebSocketTransport:
             self._accept,
             host,
             port,
-            process_request=self._check,
+            process_request=self._answer,
             compression=None,
             max_size=links.FRAME_BYTES_MAX,
             max_queue=links.FRAMES_AHEAD_MAX,
@@ -295,6 +300,15 @@ class WebSocketTransport:
             server_header="dicast",
             logger=LOGGER,
         )
+
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """A page for those who ask for one on our own topic; a link, or a refusal, for the others."""
+        _, is_ours, place = request.path.partition(f"/{self._topic}/")
+        if is_ours and self._pages is not None and self._state == "running":
+            asked_range = (request.headers.get_all("Range") or [""])[0]
+            page = await self._pages("/" + place, asked_range)
+            return opening.page_of(*page) if page is not None else self._check(connection, request)
+        return self._check(connection, request)
 
     def _check(self, connection: ServerConnection, request: Request) -> Response | None:
         """Who may come in: only our topic unless we are a hub, no page of a browser, not ourselves."""

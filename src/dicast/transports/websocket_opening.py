@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from http import HTTPStatus
+
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 
 ADDRESS_CHARS_MAX = 200  # what a peer says of itself ends in a status line
 
@@ -16,6 +20,12 @@ class Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
         """A peer must not send us elsewhere: into a private network, say."""
         return exc
+
+
+def page_of(status: int, headers: Mapping[str, str], body: bytes) -> Response:
+    """A plain answer, after which the connection is closed."""
+    every = Headers({**headers, "Content-Length": str(len(body))})
+    return Response(status, HTTPStatus(status).phrase, every, body)
 
 
 def topic_of(request: Request) -> str:

@@ -1,0 +1,152 @@
+"""The blobs of a node: where they lie, and where they may come from, as the settings say."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from dicast.base.errors import AdapterError, ConfigurationError
+from dicast.content.fetch import Fetched, Fetcher
+from dicast.content.manifest import Magnet, Manifest, ManifestError, is_hash, magnet_of, parse_magnet
+from dicast.content.serving import BlobPages
+from dicast.content.sources import HttpSource, Source, mesh_source
+from dicast.content.store import BlobStore
+from dicast.daemon.config_schema import Settings
+from dicast.daemon.paths import Paths
+from dicast.daemon.plugins import Pages
+from dicast.daemon.private_network import topic_in
+
+FOLDER = "blobs"
+SOURCES_MAX = 16
+"""Asked at once; each holds some connections."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A blob and where to look: its hash, URLs, addresses of the mesh, a magnet link as it was given."""
+
+    sha256: str
+    urls: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    magnet: Magnet | None = None
+    link: str = ""
+
+
+def blob_store(settings: Settings, paths: Paths) -> BlobStore:
+    """The store of a node; its folder need not be there."""
+    content = settings.content
+    folder = Path(content.folder).expanduser() if content.folder else paths.state_dir / FOLDER
+    return BlobStore(folder, content.quota_bytes)
+
+
+def wanted(name: str, sources: Sequence[str]) -> Wanted:
+    """What was asked for on a command line. Raises ConfigurationError."""
+    links = [source for source in (name, *sources) if source.startswith("magnet:")]
+    magnet = _magnet(links[0]) if links else None
+    sha256 = magnet.name if name.startswith("magnet:") and magnet is not None else name
+    if not is_hash(sha256) or (magnet is not None and magnet.name not in ("", sha256)) or len(links) > 1:
+        raise ConfigurationError(
+            "blob_name",
+            f"{name[:80]!r} does not name one blob.",
+            "A SHA-256 (64 lower-case hex digits), or a magnet link as `dicast blob add` prints.",
+        )
+    urls = tuple(source for source in sources if source.startswith(("http://", "https://")))
+    nodes = tuple(source for source in sources if source.startswith(("ws://", "wss://")))
+    if len(urls) + len(nodes) + len(links) != len(sources) + name.startswith("magnet:"):
+        raise ConfigurationError(
+            "blob_source",
+            "A source is of no known kind.",
+            "--from takes http(s):// URLs, ws(s):// nodes and a magnet link.",
+        )
+    return Wanted(sha256, urls, nodes, magnet, links[0] if links else "")
+
+
+async def fetch(
+    settings: Settings, paths: Paths, asked: Wanted, progress: Callable[[int, int], None], pin: bool
+) -> Fetched:
+    """Load a blob, if it is not here. Raises DicastError; what came is kept."""
+    store = blob_store(settings, paths)
+    here = store.path(asked.sha256)
+    manifest = store.manifest(asked.sha256)
+    if here is not None and manifest is not None:
+        if pin:
+            store.pin(asked.sha256, pinned=True)
+        return Fetched(here, manifest, {}, ())
+    sources = _sources(settings, asked)
+    if not sources:
+        raise AdapterError(
+            "blob_nowhere",
+            "There is no source to load it from.",
+            "Name one with --from, or set content.mirrors or transports.websocket.peers.",
+        )
+    fetcher = Fetcher(store, asked.sha256, _acceptance(asked.magnet))
+    return await fetcher.fetch(sources, progress, pin=pin)
+
+
+def pages(settings: Settings, paths: Paths) -> Pages | None:
+    """What a node answers to plain requests where its mesh listens; None when it serves nothing."""
+    return BlobPages(blob_store(settings, paths)).answer if settings.content.serve else None
+
+
+def copy_out(path: Path, output: Path) -> Path:
+    """Copy a blob to where a person wants it, whole or not at all."""
+    temporary = output.with_name(f".{output.name}.part")
+    try:
+        try:
+            shutil.copyfile(path, temporary)
+            temporary.replace(output)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise AdapterError(
+            "file_unwritable", f"{output} cannot be written: {error.strerror}.", "Name another file."
+        ) from error
+    return output
+
+
+def _sources(settings: Settings, asked: Wanted) -> list[Source]:
+    """Every place to ask: what was named first, then mirrors, then the peers of the mesh."""
+    topic = topic_in(settings)
+    urls = [*asked.urls, *(f"{mirror.rstrip('/')}/{asked.sha256}" for mirror in settings.content.mirrors)]
+    nodes = [*asked.nodes, *_mesh_peers(settings)]
+    sources: list[Source] = [HttpSource(_checked(url)) for url in dict.fromkeys(urls)]
+    sources += [mesh_source(_checked(node), topic, asked.sha256) for node in dict.fromkeys(nodes)]
+    return sources[:SOURCES_MAX]
+
+
+def _mesh_peers(settings: Settings) -> list[str]:
+    tables = settings.transports.items()
+    meshes = [table for name, table in tables if table.get("plugin", name) == "websocket"]
+    found = [cast("Mapping[str, Sequence[str]]", table).get("peers", ()) for table in meshes]
+    return [peer for peers in found if not isinstance(peers, str) for peer in peers]
+
+
+def _acceptance(magnet: Magnet | None) -> Callable[[Manifest], bool] | None:
+    """A magnet link binds the manifest, for its hash is over the SHA-256, the size and the root."""
+    if magnet is None:
+        return None
+    return lambda found: parse_magnet(magnet_of(found)).infohash == magnet.infohash
+
+
+def _magnet(link: str) -> Magnet:
+    try:
+        return parse_magnet(link)
+    except ManifestError as error:
+        raise ConfigurationError("blob_name", error.message, "Copy the whole link, in quotes.") from error
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_good = bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ConfigurationError(
+            "blob_source", f"{url[:80]!r} is no address.", "Example: https://example.org/f"
+        )
+    return url
