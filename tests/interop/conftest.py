@@ -137,6 +137,12 @@ def free_port_fixture() -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
+def free_port_of_session() -> Callable[[], int]:
+    """The same for what outlives a test."""
+    return free_port
+
+
+@pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """One broker for all tests that leave it in peace."""
     made = Mosquitto(tmp_path_factory.mktemp("broker"))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,19 +27,32 @@ CLOSE_SECONDS_MAX = 1.0  # closing says goodbye to every peer
 PACKETS_A_HOP = 64  # handed to the writing thread together: a hop to it costs 50 us, a packet 10
 LINK_BATCHES = 8  # of 64 KiB each that wait on one link: a burst to a peer that is busy for a moment
 WAIT_BEFORE_DROP_US = 50_000  # for a link that is full, on the writing thread, once; then drops at once
+RETRY_MS_FIRST = 200  # a router that was restarted is back at once
+RETRY_MS_MAX = 1_000  # Zenoh's own cap of 4 s would be longer than a round takes
+CLIENT_OPEN_MS_MAX = 5_000  # a client has no session without its router: opening waits, on the thread
 PEERS_KNOWN_MAX = 1024  # tokens remembered: as many peers as a node keeps
 
 
 class ZenohSettings(msgspec.Struct, frozen=True):
-    """Endpoints such as `tcp/192.0.2.1:7447`; multicast looks for peers on `interface`, "" for nowhere."""
+    """Endpoints such as `tcp/192.0.2.1:7447`; multicast looks for peers on `interface`, "" for nowhere.
+
+    A node that listens nowhere and connects somewhere is a client: all it says goes through that router.
+    `ca_file` vouches for the certificates of `tls/` endpoints, in place of the usual authorities.
+    """
 
     listen: tuple[str, ...] = ("tcp/127.0.0.1:0",)
     connect: tuple[str, ...] = ()
     interface: str = ""
+    ca_file: Path | None = None
+
+    @property
+    def is_client(self) -> bool:
+        """Whether others reach this node through a router only."""
+        return bool(self.connect) and not self.listen
 
 
 class ZenohTransport:
-    """One Zenoh session in peer mode; its threads never touch the loop but through an inlet."""
+    """One Zenoh session; its threads never touch the loop but through an inlet."""
 
     payload_bytes_max = PACKET_BYTES_MAX
 
@@ -188,17 +202,25 @@ def _config(settings: ZenohSettings) -> zenoh.Config:
     config: Any = zenoh.Config()
     has_multicast = bool(settings.interface)
     values: dict[str, object] = {
-        "mode": "peer",
+        "mode": "client" if settings.is_client else "peer",
         "listen/endpoints": settings.listen,
         "connect/endpoints": settings.connect,
-        "connect/timeout_ms": -1,  # Zenoh goes on trying by itself, and opening does not wait for it
-        "connect/exit_on_failure": False,
+        # As a peer Zenoh goes on trying by itself, and opening does not wait for it.
+        "connect/timeout_ms": CLIENT_OPEN_MS_MAX if settings.is_client else -1,
+        "connect/exit_on_failure": settings.is_client,
+        "connect/retry": {
+            "period_init_ms": RETRY_MS_FIRST,
+            "period_max_ms": RETRY_MS_MAX,
+            "period_increase_factor": 2,
+        },
         "scouting/delay": 0,
         "transport/link/tx/queue/size/data": LINK_BATCHES,
         "transport/link/tx/queue/congestion_control/drop/wait_before_drop": WAIT_BEFORE_DROP_US,
         "scouting/multicast/enabled": has_multicast,
         "scouting/multicast/interface": settings.interface or "lo",
     }
+    if settings.ca_file is not None:
+        values["transport/link/tls/root_ca_certificate"] = str(settings.ca_file)
     for key, value in values.items():
         config.insert_json5(key, json.dumps(value))
     return config
