@@ -28,6 +28,7 @@ CANDIDATES_MAX = 32  # addresses of one peer that are tried; each costs a packet
 GATHER_SECONDS_MAX = 2.0  # for STUN and TURN servers; one that is silent is left out
 CLOSE_SECONDS_MAX = 1.0
 HALF_MESSAGE_BYTES_MAX = 4 << 20  # of messages whose end has not come; honest peers send 16 KiB at once
+UNHEARD_MAX = 16  # messages between the opening of a channel and its first listener: one turn of the loop
 CHANNEL = "data"
 LOOPBACK = "127.0.0.1"
 
@@ -75,7 +76,8 @@ class PeerConnection:
         self.channel: RTCDataChannel | None = None
         self.opened = asyncio.Event()
         self.lost = asyncio.Event()
-        self.on_message: Callable[[bytes], None] = _ignore
+        self._on_message: Callable[[bytes], None] | None = None
+        self._unheard: list[bytes] = []
         self._rtc.on("datachannel", self._take_channel)
         self._rtc.on("connectionstatechange", self._note_state)
 
@@ -116,6 +118,13 @@ class PeerConnection:
             candidate = candidate_from_sdp(line)
             candidate.sdpMid, candidate.sdpMLineIndex = fields.get("sdpMid"), fields.get("sdpMLineIndex")
             await self._rtc.addIceCandidate(candidate)
+
+    def listen(self, on_message: Callable[[bytes], None]) -> None:
+        """Hand over what comes from now on, after what has come since the channel opened."""
+        self._on_message = on_message
+        unheard, self._unheard = self._unheard, []
+        for message in unheard:
+            on_message(message)
 
     def route(self) -> Literal["direct", "relayed", ""]:
         """How it goes: `relayed` when a TURN server of either side is between; "" before it stands."""
@@ -214,8 +223,12 @@ class PeerConnection:
             channel.on("open", self.opened.set)
 
     def _take_message(self, message: bytes | str) -> None:
-        if isinstance(message, bytes) and len(message) <= FRAME_BYTES_MAX and not self.lost.is_set():
-            self.on_message(message)
+        if not isinstance(message, bytes) or len(message) > FRAME_BYTES_MAX or self.lost.is_set():
+            return
+        if self._on_message is not None:
+            self._on_message(message)
+        elif len(self._unheard) < UNHEARD_MAX:
+            self._unheard.append(message)
 
     def _note_state(self) -> None:
         if self._rtc.connectionState in ("failed", "closed"):
@@ -232,7 +245,3 @@ def _configuration(ice: IceSettings, attempt: int) -> RTCConfiguration:
         servers.append(RTCIceServer(ice.stun[attempt % len(ice.stun)]))
     policy = RTCIceTransportPolicy.RELAY if ice.relay_only else RTCIceTransportPolicy.ALL
     return RTCConfiguration(iceServers=servers, iceTransportPolicy=policy)
-
-
-def _ignore(_: bytes) -> None:
-    """Before anybody listens."""

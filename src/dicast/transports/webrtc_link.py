@@ -79,8 +79,8 @@ class PeerLink:
         channel.bufferedAmountLowThreshold = BUFFERED_BYTES_MAX // 2
         channel.on("bufferedamountlow", self._may_write.set)
         self._heard_at = time.monotonic()
-        connection.on_message = self.take
         self._say(wire_format.READY)
+        connection.listen(self.take)
         working = [
             start_task(self._write(), f"webrtc to {self.peer_id}"),
             start_task(self._watch(), f"webrtc watch of {self.peer_id}"),

@@ -1,0 +1,165 @@
+"""WebRTC with programs by other people: trystero in Node over libwebrtc, its trackers, mosquitto, coturn."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from dicast.base.crypto import KeyPair
+from dicast.base.events import encode_event, sign_event
+from dicast.transports.mqtt_client import Broker
+from dicast.transports.relay import run_relay
+from dicast.transports.signalling import Signaller
+from dicast.transports.signalling_mqtt import MqttSignaller
+from dicast.transports.signalling_nostr import NostrSignaller
+from dicast.transports.signalling_tracker import TrackerSignaller
+from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
+from dicast.transports.webrtc_connection import IceSettings, TurnServer
+
+pytestmark = pytest.mark.anyio
+TESTS = Path(__file__).resolve().parents[1]
+NODE = TESTS / "interop/node"
+WAIT_SECONDS_MAX = 60
+SILENCE_SECONDS_MAX = 25  # the promise is 12; a busy machine may take longer
+KEY = KeyPair.from_seed(b"webrtc")
+
+
+def load(name: str, path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, TESTS / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+suite = load("suite_over_webrtc", "conformance/test_transports.py")
+rounds = load("rounds_over_webrtc", "interop/test_rounds.py")
+servers = load("servers_for_webrtc", "interop/conftest.py")
+
+
+def packet(topic: str, text: str) -> bytes:
+    return encode_event(sign_event(KEY, int(time.time()), 24110, [("t", topic)], text))
+
+
+class Program:
+    """A Node program that speaks in lines of JSON; stopped by its id."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[dict[str, object]] = []
+        self._changed = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            self.lines.append(json.loads(line))
+            self._changed.set()
+
+    def say(self, **words: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(words).encode() + b"\n")
+
+    async def until(self, condition: Callable[[dict[str, object]], bool]) -> dict[str, object]:
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while not (found := [line for line in self.lines if condition(line)]):
+                self._changed.clear()
+                await self._changed.wait()
+        return found[0]
+
+    async def stop(self) -> None:
+        if self.process.returncode is None:
+            os.kill(self.process.pid, signal.SIGKILL)
+        await self.process.wait()
+        await self._reading
+
+
+class World:
+    """Meeting points, nodes and trystero peers of one test."""
+
+    def __init__(self, stack: AsyncExitStack, broker) -> None:
+        self._stack = stack
+        self._broker = broker
+        self._url = ""
+        self.topic = secrets.token_hex(32)
+
+    async def meeting_point(self, kind: str) -> str:
+        if not self._url:
+            self._url = await getattr(self, f"_{kind}")()
+        return self._url
+
+    async def _nostr(self) -> str:
+        stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(run_relay("127.0.0.1", 0, stop=stop, ready=ready.set_result))
+        self._stack.push_async_callback(asyncio.gather, running)
+        self._stack.callback(stop.set)
+        return await ready
+
+    async def _mqtt(self) -> str:
+        return self._broker.url("websocket").replace("//", f"//{servers.USER}:a%20password@")
+
+    async def _torrent(self) -> str:
+        tracker = await self.program("tracker.mjs")
+        return f"ws://127.0.0.1:{(await tracker.until(lambda line: 'port' in line))['port']}"
+
+    async def program(self, *arguments: str) -> Program:
+        command = [servers.program("node"), str(NODE / arguments[0]), *arguments[1:]]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        program = Program(await asyncio.create_subprocess_exec(*command, **pipes))
+        self._stack.push_async_callback(program.stop)
+        return program
+
+    async def signaller(self, kind: str) -> Signaller:
+        if kind == "mqtt":
+            return MqttSignaller(Broker(self._broker.url("tcp"), servers.USER, servers.PASSWORD))
+        url = await self.meeting_point(kind)
+        return NostrSignaller(url) if kind == "nostr" else TrackerSignaller(url)
+
+    async def node(self, kind: str, ice: IceSettings = IceSettings()):
+        transport = WebRtcTransport(WebRtcSettings(ice), [await self.signaller(kind)])
+        inbox = suite.Inbox()
+        await transport.start(self.topic, inbox.take)
+        self._stack.push_async_callback(transport.stop)
+        return transport, inbox
+
+    async def page(self, kind: str, *turn: str) -> Program:
+        """Stock trystero; it tells its id first."""
+        url = await self.meeting_point(kind)
+        return await self.program("trystero_peer.mjs", kind, url, self.topic, *turn)
+
+
+@pytest.fixture
+async def world(broker) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        yield World(stack, broker)
+
+
+@pytest.mark.parametrize("kind", ["nostr", "mqtt", "torrent"])
+async def test_stock_trystero_and_a_node_share_a_room(world: World, kind: str) -> None:
+    node, inbox = await world.node(kind)
+    page = await world.page(kind)
+    joined = await page.until(lambda line: "join" in line)
+    there, back = packet(world.topic, "x" * 60_000), packet(world.topic, "Grüße from a page")
+    node.publish(there)
+    got = await page.until(lambda line: "packet" in line)
+    assert (got["packet"], got["peer"], got["metadata"]) == (there.decode(), joined["join"], None)
+    page.say(send=back.decode())
+    await inbox.until_has([back])
+    assert node.health().detail.startswith("1 links, 1 direct, 0 relayed")
+    await node.stop()
+    assert (await page.until(lambda line: "leave" in line))["leave"] == joined["join"]
