@@ -68,6 +68,8 @@ def genuine() -> list[messages.Body]:
         messages.Evidence(1, ("{}", "{}")),
         messages.WorkStatus(1, messages.WorkState.DECLINED, messages.DeclineReason.BUSY),
         messages.Want(1, (DIGEST,)),
+        messages.Seek(1, ("websocket",)),
+        messages.Places(1, {"websocket": ("ws://192.0.2.1:7780",)}),
     ]
 
 

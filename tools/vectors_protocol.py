@@ -37,10 +37,12 @@ from dicast.protocol.messages import (
     Message,
     OfferedModel,
     Panel,
+    Places,
     Quorum,
     Request,
     Reveal,
     Role,
+    Seek,
     Signature,
     Usage,
     Want,
@@ -196,7 +198,7 @@ def drawn_packets() -> list[Packet]:
 
 
 def other_packets(round_: Round) -> list[Packet]:
-    """A status, a want and an evidence, with addressees and expiry where they have them."""
+    """A status, a want, an evidence, a seek and its answer, with what each carries."""
     _, close = round_.ends()
     member, request_id = MEMBERS[0], EventId(round_.id)
     lies = [make_packet(member, TOPIC, Commit(1, digit * 64), NOW, request_id) for digit in "12"]
@@ -207,10 +209,12 @@ def other_packets(round_: Round) -> list[Packet]:
         addressed(member, declined, request_id, to),
         addressed(member, Want(1, tuple(round_.reveals)[:2]), close.id, to),
         make_packet(REQUESTER, TOPIC, Evidence(1, quoted), NOW),
+        addressed(member, Seek(1, ("websocket",)), None, to),
+        addressed(member, Places(1, {"websocket": ("wss://node.example",)}), None, to),
     ]
 
 
-def addressed(key: KeyPair, body: Body, predecessor: EventId, to: tuple[NodeId, ...]) -> Packet:
+def addressed(key: KeyPair, body: Body, predecessor: EventId | None, to: tuple[NodeId, ...]) -> Packet:
     """A packet to somebody."""
     return sign_packet(key, body, tags_for(KINDS[type(body)], TOPIC, NOW, predecessor, to), NOW)
 

@@ -7,6 +7,7 @@ import msgspec
 from dicast.base.types import NodeId, RequestId
 from dicast.consensus.frame import Frame
 from dicast.protocol.messages import Message, OfferedModel
+from dicast.protocol.places import Place
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     schema: str = ""
     attempts: int = 1
     beacon_round: int = 0
+    encrypted: bool = False
+    """Only the members can read question and answers."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -94,6 +97,28 @@ class ModelsChanged(msgspec.Struct, frozen=True):
     models: tuple[OfferedModel, ...]
 
 
+class LinksSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What the world says: our own addresses by transport, which dial, what is connected, which finders."""
+
+    own: dict[str, tuple[str, ...]] = {}
+    dialling: tuple[str, ...] = ()
+    links: tuple[Place, ...] = ()
+    finders: tuple[str, ...] = ()
+
+
+class PlaceGiven(msgspec.Struct, frozen=True):
+    """A person says where a peer is: by the configuration or a ticket."""
+
+    place: Place
+
+
+class RecordFound(msgspec.Struct, frozen=True):
+    """A finder found bytes under one of our keys; anybody may have put them there."""
+
+    record: bytes
+    finder: str
+
+
 class TimeReached(msgspec.Struct, frozen=True):
     """The node's deadline has come (or simply: look at the time)."""
 
@@ -108,5 +133,8 @@ Input = (
     | EmbeddingFailed
     | BeaconSeen
     | ModelsChanged
+    | LinksSeen
+    | PlaceGiven
+    | RecordFound
     | TimeReached
 )

@@ -13,6 +13,8 @@ PANEL_CANDIDATES_MAX = 512
 """Candidates of one draw: 512 keys with their units fill 40 of a packet's 64 KiB."""
 SEALED_CANDIDATES_MAX = 256
 """On a private network a packet says at most 40 KiB: as many keys with units, and the members among them."""
+ENCRYPTED_MEMBERS_MAX = 64
+"""Members of an encrypted round: their wraps take 11 of a packet's 64 KiB."""
 
 Hex64 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Hex64OrNone = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
@@ -20,6 +22,8 @@ Version = Literal[1]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Label = Annotated[str, msgspec.Meta(max_length=256)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+Payload = Annotated[str, msgspec.Meta(max_length=87_472, pattern=r"^[A-Za-z0-9+/]*={0,2}\Z")]
+"""Base64 of NIP-44; empty where nothing is sealed."""
 SeatCount = Annotated[int, msgspec.Meta(ge=1, le=256)]
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Addresses = Annotated[
@@ -95,6 +99,7 @@ class Refusal(StrEnum):
     OLDER = "older"
     IMPOSSIBLE = "impossible"
     FULL = "full"
+    SEALED = "sealed"
 
 
 class DeclineReason(StrEnum):
@@ -141,10 +146,13 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """Opens a round. `seats` is n for listed and drawn, the most that count for open."""
+    """Opens a round. `seats` is n for listed and drawn, the most that count for open.
+
+    In an encrypted round `sealed` takes the place of `messages`, and `wraps` hold its key for each member.
+    """
 
     v: Version
-    messages: Annotated[tuple[Message, ...], msgspec.Meta(min_length=1, max_length=256)]
+    messages: Annotated[tuple[Message, ...], msgspec.Meta(max_length=256)] = ()
     frame: Frame
     admission: Admission
     seats: SeatCount
@@ -159,6 +167,12 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     candidates_root: Hex64OrNone = ""
     beacon_round: Count = 0
     previous: Hex64OrNone = ""
+    sealed: Payload = ""
+    wraps: Annotated[tuple[Payload, ...], msgspec.Meta(max_length=ENCRYPTED_MEMBERS_MAX)] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.messages) == bool(self.sealed) or bool(self.wraps) != bool(self.sealed):
+            raise ValueError("a request is either open or sealed")
 
 
 class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -203,6 +217,13 @@ class Reveal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     embeddings: Annotated[dict[Label, str], msgspec.Meta(max_length=8)]
     usage: Usage
     engine: Word
+
+
+class SealedReveal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reveal of an encrypted round: the canonical JSON of a `Reveal`, sealed under the round's key."""
+
+    v: Version
+    sealed: Payload
 
 
 class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -263,6 +284,7 @@ Body = (
     | Commit
     | Quorum
     | Reveal
+    | SealedReveal
     | Close
     | Signature
     | Evidence
@@ -287,7 +309,9 @@ BODIES: dict[Kind, type[Body]] = {
     Kind.SEEK: Seek,
     Kind.PLACES: Places,
 }
-KINDS: dict[type[Body], Kind] = {body: kind for kind, body in BODIES.items()}
+KINDS: dict[type[Body], Kind] = {body: kind for kind, body in BODIES.items()} | {SealedReveal: Kind.REVEAL}
+SEALED_REVEAL = '{"sealed":'
+"""How the canonical JSON of a `SealedReveal` begins, and that of a `Reveal` never does."""
 
 EPHEMERAL = frozenset({Kind.STATUS, Kind.WANT, Kind.SEEK, Kind.PLACES})
 ACQUAINTING = frozenset({Kind.SEEK, Kind.PLACES})

@@ -160,6 +160,11 @@ class Node:
         """Rounds this node takes part in, as facts."""
         return self._table.views()
 
+    @property
+    def load(self) -> int:
+        """Slots that are busy now."""
+        return self._table.load
+
     def packets(self, request_id: RequestId) -> tuple[Packet, ...]:
         """What was said in one of those rounds, in the order of a certificate."""
         return self._table.packets(request_id)

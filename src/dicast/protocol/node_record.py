@@ -1,4 +1,4 @@
-"""What a node leaves in a hash table over many machines: its key, where it is, what it runs; signed, small."""
+"""What a node leaves in a hash table over many machines: its key, where it is, what it runs; signed."""
 
 from __future__ import annotations
 

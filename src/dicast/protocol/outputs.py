@@ -7,6 +7,7 @@ import msgspec
 from dicast.base.types import NodeId, RequestId
 from dicast.consensus.verdict import Verdict
 from dicast.protocol.messages import Message
+from dicast.protocol.places import Place
 
 
 class Put(msgspec.Struct, frozen=True):
@@ -60,7 +61,27 @@ class StartEmbedding(msgspec.Struct, frozen=True):
     texts: tuple[str, ...]
 
 
+class TryPlace(msgspec.Struct, frozen=True):
+    """Somebody may be there: let the transport knock, when it has room."""
+
+    place: Place
+
+
+class Provide(msgspec.Struct, frozen=True):
+    """Let every finder keep our record under these keys, in place of what was."""
+
+    keys: tuple[str, ...]
+    record: bytes
+
+
+class Find(msgspec.Struct, frozen=True):
+    """Let every finder look once for records under a key; they come as `RecordFound`."""
+
+    key: str
+
+
 Run = StartInference | CancelInference | StartEmbedding
+Errand = TryPlace | Provide | Find
 
 
 class Submit(msgspec.Struct, frozen=True):
@@ -181,13 +202,14 @@ Report = (
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Writes are durable before sends; then work starts or stops; then the facts are told."""
+    """Writes are durable before sends; then work starts or stops; errands; then the facts are told."""
 
     writes: tuple[Write, ...] = ()
     sends: tuple[Send, ...] = ()
     runs: tuple[Run, ...] = ()
     submits: tuple[Submit, ...] = ()
     reports: tuple[Report, ...] = ()
+    errands: tuple[Errand, ...] = ()
 
 
 class Deadline(msgspec.Struct, frozen=True):

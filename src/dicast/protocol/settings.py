@@ -49,5 +49,9 @@ class Identity:
         """What decides draws that no outsider may foresee, such as whose address is kept."""
         return hmac_sha256(self._node_secret, b"dicast/chance/1")
 
+    def round_key(self, selection_salt: str) -> bytes:
+        """The key of a round of ours that is encrypted: HMAC(node secret, "dicast/round-key/1" | salt)."""
+        return hmac_sha256(self._node_secret, b"dicast/round-key/1" + bytes.fromhex(selection_salt))
+
     def __repr__(self) -> str:
         return f"Identity({self.node_id})"
