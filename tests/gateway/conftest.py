@@ -32,7 +32,7 @@ from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
 from dicast.gateway.bounded_channel import client_of
 from dicast.gateway.guard import Access
-from dicast.gateway.keys import KeyFile
+from dicast.gateway.keys import KeyFile, Limits
 from dicast.gateway.metrics import Metrics
 from dicast.gateway.server import Address, bind, host_names, serve
 from dicast.protocol.messages import Role
@@ -104,7 +104,7 @@ class Place:
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
 
     def key(self, *scopes: Any, rate: int = 600, name: str = "test") -> str:
-        return self.keys.create(name, scopes, rate, 0)
+        return self.keys.create(name, scopes, Limits(rate), 0).secret
 
     def next_report(self, kind: type) -> Callable[[], Any]:
         """Call what this returns to wait for the asking node's next report of a kind, counted from now."""
@@ -160,10 +160,11 @@ async def gateway(state_dir: Path, address: Address, preset: str = "story") -> A
     metrics, client, keys = Metrics(), client_of(state_dir), KeyFile(state_dir)
     asker = Asker(client, AskSettings(preset=preset, temperature=0.0), metrics)
     made = parts.Parts(client, asker, metrics, Log("error", stream=io.StringIO()), BUDGETS)
-    app = make_app(made, Access(keys, host_names(address), needs_key=address.is_public))
+    access = Access(keys, host_names(address), needs_key=address.is_public)
+    app = make_app(made, access)
     listener, stop = bind(address), asyncio.Event()
     url: list[str] = []
-    serving = asyncio.create_task(serve(app, listener, url.append, stop))
+    serving = asyncio.create_task(serve(app, listener, url.append, stop, access.drain))
     try:
         await asyncio.sleep(0)
         yield Place(

@@ -6,6 +6,7 @@ import io
 import json
 import stat
 from contextlib import suppress
+from typing import Any
 
 import httpx
 import openai
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from dicast.base.errors import ConfigurationError, Rejection
 from dicast.client import AsyncClient
@@ -23,12 +24,17 @@ from dicast.gateway.app import RULES, make_app, make_routes
 from dicast.gateway.asking import Asker
 from dicast.gateway.errors import GatewayError
 from dicast.gateway.guard import PUBLIC_MAX, Access, Rates, Rules
-from dicast.gateway.keys import KEYS_MAX, KeyFile, KeyRecord, Scope
+from dicast.gateway.keys import KEYS_MAX, KeyFile, KeyRecord, Limits, Scope
 from dicast.gateway.metrics import Metrics
 from dicast.gateway.parts import Parts
 from dicast.gateway.server import Address, check_address, host_names
 
 BODY = {"model": "memory", "messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture
+def access(tmp_path) -> Access:
+    return Access(KeyFile(tmp_path), host_names(Address()), needs_key=False)
 
 
 @pytest.fixture
@@ -38,10 +44,14 @@ def parts(tmp_path) -> Parts:
     return Parts(client, asker, metrics, Log("error", stream=io.StringIO()))
 
 
-def test_every_route_has_a_scope_or_is_one_of_few_public_ones(parts) -> None:
-    routes = make_routes(parts)
-    assert all(isinstance(route, Route) for route in routes)
-    rules = {f"{method} {route.path}" for route in routes for method in route.methods - {"HEAD"}}
+def methods_of(route: Any) -> set[str]:
+    return {"WS"} if isinstance(route, WebSocketRoute) else route.methods - {"HEAD"}
+
+
+def test_every_route_has_a_scope_or_is_one_of_few_public_ones(parts, access) -> None:
+    routes = make_routes(parts, access)
+    assert all(isinstance(route, Route | WebSocketRoute) for route in routes)
+    rules = {f"{method} {route.path}" for route in routes for method in methods_of(route)}
     assert [rule for rule in sorted(rules) if not RULES.allows(rule)] == []
     assert rules == {*RULES.scopes, *RULES.public}
     assert len(RULES.public) <= PUBLIC_MAX
@@ -49,12 +59,13 @@ def test_every_route_has_a_scope_or_is_one_of_few_public_ones(parts) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_route_without_a_rule_is_closed(parts, tmp_path) -> None:
-    access = Access(KeyFile(tmp_path), host_names(Address()), needs_key=False)
+async def test_a_route_without_a_rule_is_closed(parts, access) -> None:
     app = make_app(parts, access, Rules({}, frozenset()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-        for route in make_routes(parts):
-            method = next(iter(route.methods - {"HEAD"}))
+        for route in make_routes(parts, access):
+            (method,) = methods_of(route)
+            if method == "WS":
+                continue
             answer = await client.request(method, route.path.partition("{")[0])
             assert answer.json()["error"]["code"] in {"route_closed", "not_found"}, route.path
 
@@ -152,7 +163,7 @@ def test_a_key_on_loopback_is_checked_when_it_is_one_of_ours(place) -> None:
 
 def test_keys_are_stored_as_hashes_that_only_the_owner_reads(tmp_path) -> None:
     keys = KeyFile(tmp_path)
-    key = keys.create("laptop", (), 600, 7)
+    key = keys.create("laptop", (), Limits(), 7).secret
     (path,) = tmp_path.glob("gateway-keys.json")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert key not in path.read_text()
@@ -167,7 +178,7 @@ def test_keys_are_stored_as_hashes_that_only_the_owner_reads(tmp_path) -> None:
         keys.revoke("laptop")
     for name in ("", "x" * 65, "a\nb"):
         with pytest.raises(Rejection, match="key_name"):
-            keys.create(name, (), 600, 0)
+            keys.create(name, (), Limits(), 0)
     path.write_text("[{}]")
     with pytest.raises(ConfigurationError, match="keys_unreadable"):
         keys.find(key)
@@ -175,14 +186,14 @@ def test_keys_are_stored_as_hashes_that_only_the_owner_reads(tmp_path) -> None:
 
 def test_ten_thousand_keys(tmp_path) -> None:
     keys = KeyFile(tmp_path)
-    key = keys.create("first", (), 600, 0)
+    key = keys.create("first", (), Limits(), 0).secret
     (first,) = keys.records()
     others = [replace(first, id=f"{n:08x}", digest=f"{n:064x}") for n in range(KEYS_MAX - 1)]
     keys._write((first, *others))
     assert KeyFile(tmp_path).find(key) == first
     assert len(keys.records()) == KEYS_MAX
     with pytest.raises(Rejection, match="key_limit"):
-        keys.create("one more", (), 600, 0)
+        keys.create("one more", (), Limits(), 0)
 
 
 def test_whoever_shows_a_key_stays_out_while_the_keys_cannot_be_read(public_place) -> None:
@@ -233,6 +244,6 @@ def test_other_machines_are_served_only_when_asked_for_and_with_a_key(tmp_path, 
 
 def test_a_key_opens_the_door(tmp_path) -> None:
     keys = KeyFile(tmp_path)
-    keys.create("laptop", (), 600, 0)
+    keys.create("laptop", (), Limits(), 0)
     check_address(Address("0.0.0.0", is_public=True), keys)
     check_address(Address("::1"), keys)

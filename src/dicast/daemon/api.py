@@ -194,6 +194,8 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the packets of its network are tagged with."""
     private: bool = False
     """Whether the network has a passphrase."""
+    slots: int = 0
+    load: int = 0
     engines: tuple[EngineStatus, ...] = ()
     downloads: tuple[DownloadMoved, ...] = ()
     packets: dict[str, dict[str, tuple[int, int]]] = {}

@@ -110,6 +110,8 @@ class Service:
             memory_mb=resident_mb(),
             topic=node.topic,
             private=self._offers.secret is not None,
+            slots=own.slots,
+            load=own.load,
             engines=tuple(api.EngineStatus(name, *seen) for name, seen in self._driver.engines.items()),
             downloads=downloads(),
             packets=self._driver.kinds.read(),
@@ -123,7 +125,7 @@ class Service:
             models=self._driver.models,
             embedders=self._offers.embedders,
             slots=self._offers.slots,
-            load=0,
+            load=self._driver.node.load,
             software=self._offers.software,
             is_self=True,
         )

@@ -11,10 +11,13 @@ from starlette.routing import BaseRoute, Route
 from dicast.gateway.anthropic_messages import MessagesRoute
 from dicast.gateway.guard import Access, Guard, Rules
 from dicast.gateway.keys import Scope
+from dicast.gateway.native.routes import native_routes
+from dicast.gateway.native.table import SCOPES
 from dicast.gateway.node_routes import NodeRoutes
 from dicast.gateway.openai_chat import ChatRoute
 from dicast.gateway.openai_completions import CompletionRoute
 from dicast.gateway.openai_models import ModelsRoute
+from dicast.gateway.pages import Pages
 from dicast.gateway.parts import Endpoint, Parts
 
 RULES = Rules(
@@ -24,10 +27,10 @@ RULES = Rules(
         "POST /v1/messages": Scope.INFER,
         "GET /v1/models": Scope.READ,
         "GET /v1/models/{model:path}": Scope.READ,
-        "GET /api/certificates/{request_id}": Scope.READ,
         "GET /metrics": Scope.READ,
+        **SCOPES,
     },
-    public=frozenset({"GET /healthz"}),
+    public=frozenset({"GET /healthz", "GET /", "GET /assets/{path:path}"}),
 )
 
 
@@ -41,22 +44,24 @@ class Way(NamedTuple):
 
 def make_app(parts: Parts, access: Access, rules: Rules = RULES) -> Starlette:
     """The ASGI application. Whatever `rules` does not name is closed."""
-    routes = make_routes(parts)
+    routes = make_routes(parts, access)
     guard = Middleware(Guard, routes=routes, rules=rules, access=access, metrics=parts.metrics)
     return Starlette(routes=routes, middleware=[guard])
 
 
-def make_routes(parts: Parts) -> list[BaseRoute]:
+def make_routes(parts: Parts, access: Access) -> list[BaseRoute]:
     """Every route there is."""
-    models, node = ModelsRoute(parts), NodeRoutes(parts)
+    models, node, pages = ModelsRoute(parts), NodeRoutes(parts, access.drain), Pages()
     ways = (
         Way("POST", "/v1/chat/completions", ChatRoute(parts).post),
         Way("POST", "/v1/completions", CompletionRoute(parts).post),
         Way("POST", "/v1/messages", MessagesRoute(parts).post),
         Way("GET", "/v1/models", models.every),
         Way("GET", "/v1/models/{model:path}", models.one),
-        Way("GET", "/api/certificates/{request_id}", node.certificate),
         Way("GET", "/metrics", node.metrics),
         Way("GET", "/healthz", node.health),
+        Way("GET", "/", pages.index),
+        Way("GET", "/assets/{path:path}", pages.asset),
     )
-    return [Route(way.path, parts.answering(way.endpoint), methods=[way.method]) for way in ways]
+    routes = [Route(way.path, parts.answering(way.endpoint), methods=[way.method]) for way in ways]
+    return [*routes, *native_routes(parts, access)]

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 from dicast.base.errors import DicastError
 from dicast.client import AskKeywords, AsyncClient, Event
+from dicast.client_channel import EventSink
 from dicast.consensus.constants import EMBEDDER
-from dicast.daemon.api import Answer
+from dicast.daemon.api import Answer, PlanResult
 from dicast.daemon.config_schema import AskSettings
 from dicast.gateway.errors import GatewayError, of_node
 from dicast.gateway.json_format import JsonForm, document_of, extra_fields
 from dicast.gateway.metrics import Metrics
+from dicast.gateway.spending import SPENDER, Ledger
 from dicast.gateway.told import dicast_field, told_by
 from dicast.protocol.messages import DeclineReason, Usage, WorkState
 from dicast.protocol.outputs import MemberProgress, RoundOpened
@@ -48,32 +50,45 @@ class Agreed(NamedTuple):
 class Asker:
     """Asks the node through the public client. Cancelling `ask` cancels the round."""
 
-    def __init__(self, client: AsyncClient, defaults: AskSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, client: AsyncClient, defaults: AskSettings, metrics: Metrics, ledger: Ledger | None = None
+    ) -> None:
         self._client = client
-        self._defaults = defaults
+        self.defaults = defaults
+        self.ledger = ledger or Ledger()
         self._metrics = metrics
         self._places = asyncio.Semaphore(ASKING_MAX)
         self._waiting = 0
+        self._asking = 0
 
     async def check(self, wanted: Wanted) -> None:
         """Refuse now what could only be refused later; raises GatewayError. Sends nothing."""
+        self.ledger.check(SPENDER.get())
+        await self.plan(wanted)
+
+    async def plan(self, wanted: Wanted) -> PlanResult:
+        """What asking would mean; raises GatewayError. Sends nothing."""
         options = self._options(wanted)
         try:
-            await self._client.plan(wanted.prompt, **options)
+            return await self._client.plan(wanted.prompt, **options)
         except DicastError as error:
             raise await self._refusal(error, options) from error
 
-    async def ask(self, wanted: Wanted) -> Agreed:
+    async def ask(self, wanted: Wanted, on_event: EventSink | None = None) -> Agreed:
         """The agreed answer; raises GatewayError, `undetermined` where there is none."""
         options = self._options(wanted)
-        watch = _Watch()
+        watch = _Watch(on_event)
+        spender = SPENDER.get()
+        self.ledger.check(spender)
         async with self._place():
             began = time.monotonic()
-            try:
-                answer = await self._client.ask(wanted.prompt, on_event=watch.see, **options)
-            except DicastError as error:
-                raise await self._refusal(error, options) from error
-        told = told_by(answer)
+            with self.ledger.spending(spender, self._max_tokens(options)) as bill:
+                try:
+                    answer = await self._client.ask(wanted.prompt, on_event=watch.see, **options)
+                except DicastError as error:
+                    raise await self._refusal(error, options) from error
+                told = told_by(answer)
+                bill.pay(answer.attempts, told.tokens)
         self._metrics.count_verdict(answer, told.usage, time.monotonic() - began)
         field = dicast_field(answer, told)
         if answer.answer is None:
@@ -82,19 +97,31 @@ class Asker:
         if extra := extra_fields(wanted.form, text):
             message = f"The agreed answer has fields that the schema does not allow: {', '.join(extra[:8])}."
             raise GatewayError("answer_malformed", message, told=field)
-        budget = options.get("max_tokens", self._defaults.max_tokens)
-        cut = told.usage is not None and told.usage.completion_tokens >= budget
+        cut = told.usage is not None and told.usage.completion_tokens >= self._max_tokens(options)
         return Agreed(text, answer.request_id, told.model or "", told.usage, cut, field)
+
+    @property
+    def asking(self) -> int:
+        """Questions at the node now."""
+        return self._asking
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for a place."""
+        return self._waiting
+
+    def _max_tokens(self, options: AskKeywords) -> int:
+        return options.get("max_tokens", self.defaults.max_tokens)
 
     def _options(self, wanted: Wanted) -> AskKeywords:
         """The gateway's configured default below what the request says."""
         base = AskKeywords(
-            preset=self._defaults.preset,
-            timeout_s=self._defaults.timeout_s,
-            attempts=self._defaults.attempts,
-            max_tokens=self._defaults.max_tokens,
-            temperature=self._defaults.temperature,
-            models=self._defaults.models,
+            preset=self.defaults.preset,
+            timeout_s=self.defaults.timeout_s,
+            attempts=self.defaults.attempts,
+            max_tokens=self.defaults.max_tokens,
+            temperature=self.defaults.temperature,
+            models=self.defaults.models,
         )
         base.update(wanted.options)
         return base
@@ -110,10 +137,12 @@ class Asker:
         finally:
             self._waiting -= 1
             self._metrics.waiting.dec()
+        self._asking += 1
         try:
             with self._metrics.asking.track_inprogress():
                 yield
         finally:
+            self._asking -= 1
             self._places.release()
 
     async def _refusal(self, error: DicastError, options: AskKeywords) -> GatewayError:
@@ -137,15 +166,18 @@ class Asker:
 
 
 class _Watch:
-    """Remembers who declined because the prompt is too long for its model."""
+    """Remembers who declined because the prompt is too long for its model; hands every event on."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_event: EventSink | None = None) -> None:
+        self._on_event = on_event
         self._members = 0
         self._quorum = 0
         self._too_long: set[str] = set()
 
     def see(self, event: Event) -> None:
         """An event of the question's rounds."""
+        if self._on_event is not None:
+            self._on_event(event)
         match event:
             case RoundOpened():
                 self._members, self._quorum = len(event.members), event.quorum

@@ -41,6 +41,9 @@ CODES: dict[str, Code] = {
     "not_found": Code(404, "invalid_request_error", "not_found_error"),
     "model_not_found": Code(404, "invalid_request_error", "not_found_error"),
     "certificate_missing": Code(404, "invalid_request_error", "not_found_error"),
+    "round_missing": Code(404, "invalid_request_error", "not_found_error"),
+    "node_missing": Code(404, "invalid_request_error", "not_found_error"),
+    "key_missing": Code(404, "invalid_request_error", "not_found_error"),
     "method_not_allowed": Code(405, *_INVALID),
     "body_too_slow": Code(408, *_INVALID),
     "body_too_large": Code(413, "invalid_request_error", "request_too_large"),
@@ -49,11 +52,13 @@ CODES: dict[str, Code] = {
     "undetermined": Code(422, "undetermined", "invalid_request_error"),
     "answer_malformed": Code(422, "undetermined", "invalid_request_error"),
     "rate_limited": Code(429, "rate_limit_error", "rate_limit_error", retry=True),
+    "spend_limit": Code(429, "insufficient_quota", "rate_limit_error"),
     "internal_error": Code(500, *_SERVER),
     "round_failed": Code(502, *_SERVER),
     "nobody_to_ask": Code(503, *_SERVER),
     "node_not_running": Code(503, *_SERVER),
     "overloaded": Code(503, "server_error", "overloaded_error", retry=True),
+    "draining": Code(503, "server_error", "overloaded_error", retry=True),
 }
 """Every code. 422 rather than 409 for `undetermined`: both official clients repeat a 409 by themselves, and
 asking until the answer pleases proves nothing."""
@@ -71,6 +76,13 @@ _OF_THE_NODE = {
     "too_many_asks": "overloaded",
     "too_many_rounds": "overloaded",
     "certificate_missing": "certificate_missing",
+    "round_missing": "round_missing",
+    "key_missing": "key_missing",
+    "key_name": "invalid_request",
+    "key_rate": "invalid_request",
+    "key_limit": "overloaded",
+    "keys_unreadable": "internal_error",
+    "keys_unwritable": "internal_error",
 }
 
 
@@ -86,6 +98,10 @@ class GatewayError(Exception):
         self.field = field
         self.told = told
         """What goes into the `dicast` field."""
+        self.retry_after_s: int | None = None
+        """When asking again makes sense, where that is known."""
+        self.allow: str = ""
+        """The methods of an address that takes others."""
 
     @property
     def kind(self) -> Code:
@@ -95,9 +111,12 @@ class GatewayError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """Whether clients should try again by themselves."""
+        allow = {"allow": self.allow} if self.allow else {}
         if self.kind.retry:
             return {"x-should-retry": "true", "retry-after": "1"}
-        return {"x-should-retry": "false"}
+        if self.retry_after_s is not None:
+            return {"x-should-retry": "false", "retry-after": str(self.retry_after_s)}
+        return {"x-should-retry": "false", **allow}
 
     def body(self, dialect: Dialect) -> dict[str, Any]:
         """The error as this dialect writes it."""

@@ -5,19 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
 from starlette.datastructures import Headers
-from starlette.routing import BaseRoute, Match, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicast.base.errors import DicastError
+from dicast.gateway.drain import Drain
 from dicast.gateway.errors import Dialect, GatewayError
 from dicast.gateway.keys import KEY_PREFIX, KeyFile, KeyRecord
 from dicast.gateway.keys import Scope as KeyScope
 from dicast.gateway.metrics import Metrics
 from dicast.gateway.replies import error_response
+from dicast.gateway.spending import SPENDER
 
 PUBLIC_MAX = 5
 """Routes that need nothing at all: each is a hole, so there are few."""
+HEALTH = "GET /healthz"
+OWN_SITES = frozenset({"same-origin", "none"})
+"""What browsers say of our own pages, and of what a person typed."""
 CALLERS_MAX = 20_000
 """Rates remembered: twice as many as there can be keys."""
 
@@ -91,41 +98,51 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
-            return
         rule, path = self._rule(scope)
         counting = _counting(send, path, self._metrics)
         try:
-            scope["dicast_caller"] = self._admit(Headers(scope=scope), rule)
+            caller = scope["dicast_caller"] = self._admit(Headers(scope=scope), rule)
         except GatewayError as error:
             self._metrics.count_error(error.code)
-            await error_response(error, dialect_of(scope))(scope, receive, counting)
+            await _refuse(error, scope, receive, counting)
             return
-        await self._app(scope, receive, counting)
+        SPENDER.set(caller.record)
+        with self._access.drain.counted():
+            await self._app(scope, receive, counting)
 
     def _rule(self, scope: Scope) -> tuple[str, str]:
         """The rule of the route that a request would reach, e.g. `GET /v1/models`; and its path."""
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        asked = "WS" if scope["type"] == "websocket" else scope["method"]
+        method = "GET" if asked == "HEAD" else asked
         partial = ""
         for route in self._routes:
             match, _ = route.matches(scope)
-            path = route.path if isinstance(route, Route) else "?"
+            path = route.path if isinstance(route, Route | WebSocketRoute) else "?"
             if match is Match.FULL:
                 return f"{method} {path}", path
             if match is Match.PARTIAL:
                 partial = path
         return (f"! {partial}", partial) if partial else ("", "unknown")
 
+    def _methods(self, path: str) -> str:
+        """What an address takes, for the `Allow` header."""
+        rules = (rule.split(" ", 1) for rule in (*self._rules.scopes, *self._rules.public))
+        return ", ".join(sorted(method for method, place in rules if place == path))
+
     def _admit(self, headers: Headers, rule: str) -> Caller:
         self._access.check_host(headers)
+        if self._access.drain.draining and rule != HEALTH:
+            raise GatewayError("draining", "The gateway is about to stop. Ask another one, or again later.")
         if rule in self._rules.public:
             return self._access.nobody()
+        _check_site(headers)
         caller = self._access.caller(headers)
         if not rule:
             raise GatewayError("not_found", "There is nothing at this address.")
         if rule.startswith("!"):
-            raise GatewayError("method_not_allowed", f"{rule[2:]} takes another method.")
+            error = GatewayError("method_not_allowed", f"{rule[2:]} takes another method.")
+            error.allow = self._methods(rule[2:])
+            raise error
         needed = self._rules.scopes.get(rule)
         if needed is None:
             raise GatewayError("route_closed", "This route is open to nobody.")
@@ -142,8 +159,10 @@ class Access:
     def __init__(self, keys: KeyFile, hosts: frozenset[str], *, needs_key: bool) -> None:
         self._keys = keys
         self._hosts = hosts
-        self._needs_key = needs_key
+        self.keys = keys
+        self.needs_key = needs_key
         self.rates = Rates()
+        self.drain = Drain()
 
     def check_host(self, headers: Headers) -> None:
         """Refuse names that are not the gateway's (a page that rebinds its own), and web pages."""
@@ -152,8 +171,9 @@ class Access:
             raise GatewayError(
                 "host_refused", f"The gateway is not called {host[:64]!r}; --allow-host adds a name."
             )
-        if "origin" in headers:
-            raise GatewayError("origin_refused", "Web pages may not ask the gateway.")
+        origin = headers.get("origin")
+        if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
+            raise GatewayError("origin_refused", "Web pages of others may not ask the gateway.")
 
     def nobody(self) -> Caller:
         """Whoever uses a public route."""
@@ -163,8 +183,9 @@ class Access:
         """Who asks. Raises GatewayError for a wrong key, and without a key where one is needed."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         key = headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else "")
+        key = key or _key_of_socket(headers)
         if not key.startswith(KEY_PREFIX):
-            if self._needs_key:
+            if self.needs_key:
                 raise GatewayError("key_invalid", "A key is needed: `dicast keys create NAME` makes one.")
             return self.nobody()
         record = _found(self._keys, key)
@@ -196,9 +217,40 @@ def _host_name(header: str) -> str:
     return header.rpartition(":")[0].lower() if ":" in header else header.lower()
 
 
+def _check_site(headers: Headers) -> None:
+    """Refuse what a browser sends for a page of somebody else, even where it names no origin."""
+    if headers.get("sec-fetch-site", "none") not in OWN_SITES:
+        raise GatewayError("origin_refused", "Web pages of others may not ask the gateway.")
+
+
+def _key_of_socket(headers: Headers) -> str:
+    """Browsers cannot give a WebSocket headers: the key is its second subprotocol."""
+    if headers.get("upgrade", "").lower() != "websocket":
+        return ""
+    named = (one.strip() for one in headers.get("sec-websocket-protocol", "").split(","))
+    return next((one for one in named if one.startswith(KEY_PREFIX)), "")
+
+
+async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Say no: to a WebSocket before it opens, as an answer where the server can."""
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        response = Response(
+            msgspec.json.encode(error.body(Dialect.NATIVE)),
+            error.kind.status,
+            error.headers,
+            "application/json",
+        )
+        await response(scope, receive, send)
+        return
+    await error_response(error, dialect_of(scope))(scope, receive, send)
+
+
 def _counting(send: Send, route: str, metrics: Metrics) -> Send:
     async def counted(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             metrics.count_request(route, message["status"])
         await send(message)
 

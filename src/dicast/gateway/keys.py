@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,8 @@ RATE_DEFAULT = 600
 """Requests a minute: ten a second outrun what one person's programs ask."""
 RATE_MAX = 1_000_000
 NAME_CHARS_MAX = 64
+SPEND_MAX = 2**53 - 1
+"""What every reader of JSON can count to."""
 
 
 class Scope(StrEnum):
@@ -33,6 +35,14 @@ class Scope(StrEnum):
     INFER = "infer"
     READ = "read"
     ADMIN = "admin"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a key may do and spend; None is without limit."""
+
+    requests_per_minute: int = RATE_DEFAULT
+    tokens_per_day: int | None = None
+    rounds_per_day: int | None = None
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +54,15 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     scopes: tuple[Scope, ...]
     rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=RATE_MAX)] = RATE_DEFAULT
     created_unix_s: int = 0
+    tokens_per_day: Annotated[int, msgspec.Meta(ge=1, le=SPEND_MAX)] | None = None
+    rounds_per_day: Annotated[int, msgspec.Meta(ge=1, le=SPEND_MAX)] | None = None
+
+
+class NewKey(NamedTuple):
+    """A key, which is nowhere else, and what is stored of it."""
+
+    secret: str
+    record: KeyRecord
 
 
 class KeyFile:
@@ -54,14 +73,9 @@ class KeyFile:
         self._seen: tuple[int, int, int] | None = None
         self._by_digest: dict[str, KeyRecord] = {}
 
-    def create(self, name: str, scopes: tuple[Scope, ...], rate_per_minute: int, now_unix_s: int) -> str:
+    def create(self, name: str, scopes: tuple[Scope, ...], limits: Limits, now_unix_s: int) -> NewKey:
         """Make and store a key; the answer is the only copy of it."""
-        if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
-            raise Rejection(
-                "key_name", f"A key's name has 1 to {NAME_CHARS_MAX} printable characters.", 'E.g. "laptop".'
-            )
-        if not 1 <= rate_per_minute <= RATE_MAX:
-            raise Rejection("key_rate", f"rate: {rate_per_minute} is outside 1…{RATE_MAX}.", "E.g. 600.")
+        _check_key(name, limits)
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         with self._locked():
             records = self._read()
@@ -71,12 +85,14 @@ class KeyFile:
                 id=secrets.token_hex(4),
                 name=name,
                 digest=_digest(key),
-                scopes=scopes or (Scope.INFER, Scope.READ),
-                rate_per_minute=rate_per_minute,
+                scopes=tuple(dict.fromkeys(scopes)) or (Scope.INFER, Scope.READ),
+                rate_per_minute=limits.requests_per_minute,
                 created_unix_s=now_unix_s,
+                tokens_per_day=limits.tokens_per_day,
+                rounds_per_day=limits.rounds_per_day,
             )
             self._write((*records, record))
-        return key
+        return NewKey(key, record)
 
     def revoke(self, name: str) -> tuple[KeyRecord, ...]:
         """Forget the keys of this id or name. Raises ConfigurationError when there is none."""
@@ -151,6 +167,20 @@ class KeyFile:
             yield
         finally:
             os.close(descriptor)
+
+
+def _check_key(name: str, limits: Limits) -> None:
+    if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
+        raise Rejection(
+            "key_name", f"A key's name has 1 to {NAME_CHARS_MAX} printable characters.", 'E.g. "laptop".'
+        )
+    for word, value, most in (
+        ("requests a minute", limits.requests_per_minute, RATE_MAX),
+        ("tokens a day", limits.tokens_per_day, SPEND_MAX),
+        ("rounds a day", limits.rounds_per_day, SPEND_MAX),
+    ):
+        if value is not None and not 1 <= value <= most:
+            raise Rejection("key_rate", f"{word}: {value} is outside 1…{most}.", "E.g. 600.")
 
 
 def _digest(key: str) -> str:

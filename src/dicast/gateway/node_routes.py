@@ -1,31 +1,33 @@
-"""The gateway's own routes: health, metrics, certificates."""
+"""What machines ask: health and metrics."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicast.gateway.drain import Drain
 from dicast.gateway.errors import GatewayError
 from dicast.gateway.parts import Parts
 from dicast.gateway.replies import json_response
 
 HEALTH_TIMEOUT_S = 2.0
 """Container probes commonly give up after some seconds."""
-_REQUEST_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class NodeRoutes:
-    """Answers `/healthz`, `/metrics` and `/api/certificates/{id}`."""
+    """Answers `/healthz` and `/metrics`."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, drain: Drain) -> None:
         self._parts = parts
+        self._drain = drain
 
     async def health(self, request: Request) -> Response:
         """Whether the node behind the gateway answers; says nothing else, since anybody may ask."""
         del request
+        if self._drain.draining:
+            raise GatewayError("draining", "The gateway is about to stop.")
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
                 await self._parts.client.status()
@@ -38,11 +40,3 @@ class NodeRoutes:
         del request
         page = self._parts.metrics.page(await self._parts.client.status())
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    async def certificate(self, request: Request) -> Response:
-        """The certificate of a round, as `dicast verify` reads it."""
-        request_id = request.path_params["request_id"]
-        if _REQUEST_ID.fullmatch(request_id) is None:
-            raise GatewayError("certificate_missing", "A request id is 64 hex digits.")
-        content = await self._parts.client.certificate(request_id)
-        return Response(content, media_type="application/json")

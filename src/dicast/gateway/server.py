@@ -20,10 +20,13 @@ from dicast.daemon.logs import Log
 from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
 from dicast.gateway.bounded_channel import client_of
+from dicast.gateway.drain import Drain
 from dicast.gateway.guard import Access
 from dicast.gateway.keys import KeyFile
 from dicast.gateway.metrics import Metrics
+from dicast.gateway.native.streams import MESSAGE_BYTES_MAX
 from dicast.gateway.parts import Budgets, Parts
+from dicast.gateway.spending import Ledger
 
 CONNECTIONS_MAX = 1_536
 """Every question that waits or runs, and half as many idle ones; beyond it uvicorn answers 503."""
@@ -31,6 +34,10 @@ HEAD_BYTES_MAX = 32 * 1024
 """A request's line and headers."""
 DRAIN_S = 20
 """After SIGTERM open requests get this long."""
+CLOSE_S = 3
+"""Then what is still open is cut."""
+SOCKET_ORDERS_MAX = 16
+"""What a client may have said over a WebSocket before it was heard."""
 IDLE_S = 30
 """A connection without a request is closed after this."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -54,16 +61,19 @@ async def run_gateway(
     client = client_of(state_dir)
     await client.status()
     metrics = Metrics()
-    parts = Parts(client, Asker(client, defaults, metrics), metrics, Log("warning", False), Budgets())
+    ledger = Ledger(state_dir)
+    asker = Asker(client, defaults, metrics, ledger)
+    parts = Parts(client, asker, metrics, Log("warning", False), Budgets())
     access = Access(keys, host_names(address), needs_key=address.is_public)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listener = bind(address)
     try:
-        await serve(make_app(parts, access), listener, ready, stop)
+        await serve(make_app(parts, access), listener, ready, stop, access.drain)
     finally:
         listener.close()
+        ledger.close()
 
 
 class Server(uvicorn.Server):
@@ -76,9 +86,17 @@ class Server(uvicorn.Server):
 
 
 async def serve(
-    app: ASGIApp, listener: socket.socket, ready: Callable[[str], None], stop: asyncio.Event
+    app: ASGIApp,
+    listener: socket.socket,
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
+    drain: Drain | None = None,
 ) -> None:
-    """Serve on a listening socket until `stop`; it takes connections before `ready` is told."""
+    """Serve on a listening socket until `stop`; it takes connections before `ready` is told.
+
+    What is open then may finish, while whatever is new is refused.
+    """
+    drain = drain or Drain()
     server = Server(_configuration(app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waiting = asyncio.create_task(stop.wait())
@@ -87,6 +105,8 @@ async def serve(
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
+        drain.begin()
+        await drain.finished(DRAIN_S)
         server.should_exit = True
         await serving
 
@@ -97,7 +117,10 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
         app,
         loop="asyncio",
         http="h11",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_max_queue=SOCKET_ORDERS_MAX,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -105,7 +128,7 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
         server_header=False,
         limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=CLOSE_S,
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
@@ -30,12 +31,13 @@ _REVEALS = msgspec.json.Decoder(Reveal)
 class Told(msgspec.Struct, frozen=True):
     """`usage` and `model` are the winner's own, None where nobody won or no certificate came.
 
-    `models` counts the revealed answers of every model that took part.
+    `models` counts the revealed answers of every model that took part; `tokens` are what a key pays for.
     """
 
     model: str | None
     usage: Usage | None
     models: dict[str, int]
+    tokens: int = 0
 
 
 def told_by(answer: Answer) -> Told:
@@ -53,7 +55,14 @@ def told_by(answer: Answer) -> Told:
         None if winner is None else winner.model,
         None if winner is None else winner.usage,
         dict(sorted(models.items())),
+        tokens_of(reveals.values()) if winner is None else tokens_of((winner,)),
     )
+
+
+def tokens_of(reveals: Iterable[Reveal]) -> int:
+    """Tokens that a question took: the winner's count, and where nobody won the largest."""
+    counts = (one.usage.prompt_tokens + one.usage.completion_tokens for one in reveals)
+    return max(counts, default=0)
 
 
 def dicast_field(answer: Answer, told: Told) -> dict[str, Any]:
@@ -61,6 +70,7 @@ def dicast_field(answer: Answer, told: Told) -> dict[str, Any]:
     verdict = answer.verdict
     has_certificate = bool(answer.certificate)
     return {
+        "request_id": answer.request_id,
         "outcome": answer.outcome,
         "reason": answer.reason,
         "n": verdict.n,

@@ -12,23 +12,6 @@ from dicast.daemon.tellings import LogLine
 from dicast.gateway.keys import Scope
 
 
-class Download(msgspec.Struct, frozen=True):
-    """A model file: `state` is `ready`, `loading` (a download goes on or may be resumed) or `missing`."""
-
-    name: str
-    state: str
-    done_bytes: int
-    total_bytes: int
-
-
-class EngineView(msgspec.Struct, frozen=True):
-    """One engine of this node and what it offers; `problem` says why it offers nothing."""
-
-    name: str
-    models: tuple[str, ...]
-    problem: str | None = None
-
-
 class GatewayView(msgspec.Struct, frozen=True, kw_only=True):
     """How the gateway itself is doing."""
 
@@ -47,15 +30,6 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     npub: str
     node: StatusResult
     gateway: GatewayView
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What this node itself has seen of a key: agreed verdicts, withheld reveals, junk; why it is banned."""
-
-    agreed: int = 0
-    unrevealed: int = 0
-    malformed: int = 0
-    banned: str | None = None
 
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):

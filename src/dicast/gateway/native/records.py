@@ -62,7 +62,7 @@ class PanelView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerView(msgspec.Struct, frozen=True, kw_only=True):
-    """One revealed answer. `x`, `y` are in bits, the centre of the ball is 0, 0; null where nothing compares it.
+    """One revealed answer. `x`, `y` are bits from the centre of the ball; null where nothing compares it.
 
     `distance` is the true Hamming distance to the centre; `ticket` orders the core, the lowest wins.
     """
@@ -151,7 +151,7 @@ class RoundDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertificateSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What this gateway's own check of a certificate says; `fault` is the first wrong thing, null if it holds."""
+    """What the gateway's own check of a certificate says; `fault` is the first wrong thing, if any."""
 
     request_id: str
     holds: bool
@@ -163,5 +163,4 @@ class CertificateSummary(msgspec.Struct, frozen=True, kw_only=True):
     inputs_witnessed: bool
     panel: str | None
     embeddings: str | None
-    events: int
     url: str
