@@ -18,7 +18,9 @@ import pytest
 
 from dicast.base.errors import AdapterError
 from dicast.base.types import RequestId
+from dicast.engines.anthropic import AnthropicEngine
 from dicast.engines.feed import FeedEngine
+from dicast.engines.llama_cpp import LlamaCppEngine
 from dicast.engines.memory import MemoryEngine
 from dicast.engines.openai import OpenAIEngine
 from dicast.engines.tiny import TinyEngine
@@ -131,7 +133,17 @@ def llama_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[],
         yield start
 
 
-KINDS = ("memory", "feed-command", "feed-url", "tiny", "openai", "openai-llama.cpp")
+KINDS = (
+    *("memory", "feed-command", "feed-url", "tiny", "openai"),
+    *("openai-llama.cpp", "anthropic-llama.cpp", "llama_cpp-llama.cpp"),
+)
+
+
+ENGINES: dict[str, Callable[[str], Engine]] = {
+    "openai": OpenAIEngine,
+    "anthropic": AnthropicEngine,
+    "llama_cpp": LlamaCppEngine,
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -160,7 +172,8 @@ def make(request: pytest.FixtureRequest, server: str) -> Subject:
             return Subject(OpenAIEngine(server), "words", OpenAIEngine(server), slow_model="slow")
         case _:
             url = request.getfixturevalue("llama_url")()
-            engine, slow = OpenAIEngine(url), OpenAIEngine(url)
+            make_engine = ENGINES[request.param.partition("-")[0]]
+            engine, slow = make_engine(url), make_engine(url)
             return Subject(engine, "paris", slow, text=f" {SENTENCE}", in_one_packet=True)
 
 

@@ -237,7 +237,7 @@ async def test_the_key_is_shown_nowhere(chat_server: Any, job: Any, caplog: pyte
     caplog.set_level(logging.DEBUG)
     await run(chat_server, job(), key=KEY)
     engine = OpenAIEngine(chat_server.url, key=KEY)
-    assert KEY not in caplog.text + repr(engine) + str(vars(engine)["_client"])
+    assert KEY not in caplog.text + repr(engine) + str(vars(engine)["_server"])
     await engine.close()
 
 

@@ -30,6 +30,23 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context_tokens: int = 0
 
 
+class AnthropicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[engines.anthropic]`: Anthropic's API with the operator's own key, or a server that speaks it."""
+
+    base_url: str = ""
+    key_file: str = ""
+    key_variable: str = ""
+    context_tokens: int = 0
+
+
+class LlamaCppSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[engines.llama_cpp]`: llama.cpp's own server."""
+
+    base_url: str = ""
+    key_file: str = ""
+    key_variable: str = ""
+
+
 class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[engines.feed]`: a command (a list of words) or a URL whose text is the answer."""
 
@@ -60,12 +77,37 @@ def openai(table: Table, surroundings: Surroundings) -> Engine:
     settings = plugin_settings(table, OpenAISettings, f"engines.{surroundings.name}")
     if not settings.base_url:
         return LocalOllama()
-    from dicast.engines.openai import OpenAIEngine, read_key
+    from dicast.engines.openai import OpenAIEngine
 
-    key = read_key(Path(settings.key_file) if settings.key_file else None, settings.key_variable)
+    key = _key(settings)
     return OpenAIEngine(
         settings.base_url, name=surroundings.name, key=key, context_tokens=settings.context_tokens
     )
+
+
+def anthropic(table: Table, surroundings: Surroundings) -> Engine:
+    """Anthropic's API, or a server that speaks it. It costs money, so it is used only when named."""
+    from dicast.engines.anthropic import ANTHROPIC_URL, AnthropicEngine
+
+    settings = plugin_settings(table, AnthropicSettings, f"engines.{surroundings.name}")
+    url = settings.base_url or ANTHROPIC_URL
+    return AnthropicEngine(
+        url, name=surroundings.name, key=_key(settings), context_tokens=settings.context_tokens
+    )
+
+
+def llama_cpp(table: Table, surroundings: Surroundings) -> Engine:
+    """llama.cpp's own server, by its own routes."""
+    from dicast.engines.llama_cpp import LLAMA_CPP_URL, LlamaCppEngine
+
+    settings = plugin_settings(table, LlamaCppSettings, f"engines.{surroundings.name}")
+    return LlamaCppEngine(settings.base_url or LLAMA_CPP_URL, name=surroundings.name, key=_key(settings))
+
+
+def _key(settings: OpenAISettings | AnthropicSettings | LlamaCppSettings) -> str:
+    from dicast.engines.model_server import read_key
+
+    return read_key(Path(settings.key_file) if settings.key_file else None, settings.key_variable)
 
 
 def feed(table: Table, surroundings: Surroundings) -> Engine:

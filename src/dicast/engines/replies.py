@@ -68,13 +68,14 @@ class ListedModel(msgspec.Struct, frozen=True):
     context_length: Any = None
     loaded_context_length: Any = None
     max_context_length: Any = None
+    max_input_tokens: Any = None
     meta: ModelFacts | None = None
 
     def context_tokens(self) -> int:
         """The context length where it is told, else 0."""
         told = (
             *(self.max_model_len, self.meta.n_ctx if self.meta else 0, self.loaded_context_length),
-            *(self.context_length, self.max_context_length),
+            *(self.context_length, self.max_context_length, self.max_input_tokens),
         )
         return next((value for value in told if type(value) is int and 0 < value < 2**53), 0)
 
