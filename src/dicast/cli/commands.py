@@ -37,6 +37,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("config", "config:app", "The settings in force, and where they come from: show, path."),
         Command("reset", "reset:reset", "Delete stored rounds and certificates; never the key."),
     ),
+    "Share documents": (
+        Command("publish", "publishing:publish", "Publish a JSON object to whoever asked for such."),
+        Command("subscribe", "publishing:subscribe", "Print JSON objects that match a query as they come."),
+        Command("signal", "signalling:signal", "Run a signaller for pages and programs, with a page."),
+    ),
     "Look": (
         Command("status", "look:status", "What the node running here does."),
         Command("peers", "look:peers", "The nodes it knows."),

@@ -26,7 +26,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-NO_NETWORK_CODES = frozenset({"no_peers", "no_model", "node_not_running", "relay_down"})
+NO_NETWORK_CODES = frozenset({"no_peers", "no_model", "node_not_running", "relay_down", "signal_down"})
 """Error codes that mean: there is nobody to talk to."""
 
 
