@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import pytest
 from websockets.asyncio.client import connect
@@ -19,6 +19,8 @@ from dicast.base.events import encode_event, sign_event
 from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.ports import Transport
 from dicast.protocol.messages import Kind
+from dicast.torrent_session import SessionSettings, TorrentSession
+from dicast.transports.bittorrent import BittorrentTransport
 from dicast.transports.memory import MemoryHub
 from dicast.transports.nostr import NostrTransport
 from dicast.transports.signalling_nostr import NostrSignaller
@@ -67,6 +69,7 @@ def topic() -> str:
 
 KINDS = ["memory", "nostr-embedded", "nostr-embedded-auth", "nostr-peer", "nostr-peer-auth"]
 KINDS += ["websocket-hub", "websocket-mesh", "zenoh-multicast", "zenoh-connect", "zenoh-process", "webrtc"]
+KINDS += ["bittorrent"]
 
 
 @pytest.fixture(params=KINDS)
@@ -107,10 +110,27 @@ async def make_transport(
         elif request.param == "zenoh-process":
             endpoint = zenoh_process()
             yield collected(lambda: ZenohTransport(ZenohSettings(connect=(endpoint,))))
+        elif request.param == "bittorrent":
+            table = await stack.enter_async_context(hash_table())
+            settings = SessionSettings(bootstrap=table)
+            mesh = MeshSettings(("127.0.0.1", 0))
+            yield collected(lambda: BittorrentTransport(TorrentSession(settings), mesh))
         else:
             yield collected(MemoryHub().transport)
         for transport in made:
             await transport.stop()
+
+
+@asynccontextmanager
+async def hash_table() -> AsyncIterator[tuple[str, ...]]:
+    """Two nodes of a hash table on loopback, to join by."""
+    first = TorrentSession(SessionSettings())
+    await first.start()
+    second = TorrentSession(SessionSettings(bootstrap=(f"127.0.0.1:{first.port}",)))
+    await second.start()
+    yield (f"127.0.0.1:{first.port}", f"127.0.0.1:{second.port}")
+    await first.stop()
+    await second.stop()
 
 
 def nostr_nodes(url: str) -> MakeTransport:
