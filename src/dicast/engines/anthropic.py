@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, Final
 
+import httpx
 import msgspec
 
 from dicast.base.errors import AdapterError
@@ -132,11 +133,14 @@ class AnthropicEngine:
                 if response.status_code == 400 and "temperature" in body and b"temperature" in refused:
                     raise _NoTemperatureError
                 raise refusal(self.name, response.status_code, refused, self._key)
-            async with aclosing(events(response.aiter_bytes(), self.name, Event)) as stream:
-                async for event in stream:
-                    if event is not None:
-                        reply.take(event)
+            await self._take_events(response, reply)
         return reply.finish()
+
+    async def _take_events(self, response: httpx.Response, reply: _Reply) -> None:
+        async with aclosing(events(response.aiter_bytes(), self.name, Event)) as stream:
+            async for event in stream:
+                if event is not None:
+                    reply.take(event)
 
 
 class _NoTemperatureError(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, Final
 
+import httpx
 import msgspec
 
 from dicast.base.errors import AdapterError
@@ -117,22 +118,25 @@ class LlamaCppEngine:
             raise too_long(self.name, needed, context_tokens)
 
     async def _stream(self, job: StartInference, prompt: str, answer: Answer) -> Generation:
-        last = Piece()
         content = msgspec.json.encode(_body(job, prompt))
         async with self._server.request("POST", "completion", content=content) as response:
             if response.status_code != 200:
                 raise refusal(
                     self.name, response.status_code, await self._server.bounded(response), self._key
                 )
-            async with aclosing(events(response.aiter_bytes(), self.name, Piece)) as stream:
-                async for piece in stream:
-                    if piece is None:
-                        break
-                    if piece.error:
-                        raise refusal_of(self.name, 200, str(piece.error), self._key)
-                    answer.add(piece.content)
-                    last = piece
+            last = await self._take_pieces(response, answer)
         return self._finished(last, job, answer)
+
+    async def _take_pieces(self, response: httpx.Response, answer: Answer) -> Piece:
+        """Hand on every piece; the last tells how it ended."""
+        last = Piece()
+        async with aclosing(events(response.aiter_bytes(), self.name, Piece)) as stream:
+            async for piece in stream:
+                last = piece or last
+                if last.error:
+                    raise refusal_of(self.name, 200, str(last.error), self._key)
+                answer.add(piece.content if piece else "")
+        return last
 
     def _finished(self, last: Piece, job: StartInference, answer: Answer) -> Generation:
         if not last.stop:
@@ -150,7 +154,7 @@ class LlamaCppEngine:
         async with self._server.request("POST", path, content=msgspec.json.encode(body)) as response:
             return await self._read(response, kind)
 
-    async def _read(self, response: Any, kind: type[Any]) -> Any:
+    async def _read(self, response: httpx.Response, kind: type[Any]) -> Any:
         body = await self._server.bounded(response)
         if response.status_code != 200:
             raise refusal(self.name, response.status_code, body, self._key)
