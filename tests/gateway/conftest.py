@@ -272,6 +272,12 @@ def place() -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module")
+def loopback() -> Iterator[Place]:
+    """The same, for a whole file of tests that open few rounds or none."""
+    yield from hosted(lambda folder: memory_place(folder, Address(port=0)))
+
+
+@pytest.fixture(scope="module")
 def public_place() -> Iterator[Place]:
     """The same, where everybody needs a key."""
     yield from hosted(
