@@ -87,6 +87,7 @@ def test_what_was_handed_out_holds(round_, admission):
         "prompt": "What is the capital of France?",
         "verdict": msgspec.to_builtins(decided.verdict),
         "admission": admission,
+        "encrypted": False,
         "attempt": 1,
         "previous": "",
         "embeddings": "recomputed",

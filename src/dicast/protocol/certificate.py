@@ -10,8 +10,8 @@ import msgspec
 
 from dicast.base.codec import CodecError, decode, encode
 from dicast.base.errors import Rejection, RemoteProtocolError
-from dicast.base.hashing import tagged
-from dicast.base.nip44 import is_payload
+from dicast.base.hashing import hmac_sha256, tagged
+from dicast.base.nip44 import SealError, is_payload
 from dicast.base.types import Digest, EventId, Json, NodeId
 from dicast.consensus.case import check_case
 from dicast.consensus.judge import Verdict, judge
@@ -22,13 +22,16 @@ from dicast.protocol.messages import (
     Admission,
     Close,
     Commit,
+    Hex64,
     Panel,
     Quorum,
     Request,
     Reveal,
+    SealedReveal,
     Signature,
 )
 from dicast.protocol.round import Conflict, Round
+from dicast.protocol.round_key import opened
 
 CERTIFICATE_BYTES_MAX = 64 * 1024 * 1024
 """256 reveals of 48 KiB and their commits and signatures are 13 MiB; four times that is hostile."""
@@ -92,6 +95,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     verdict: Verdict
     admission: Admission
+    encrypted: bool
     attempt: int
     previous: str
     embeddings: EmbeddingCheck
@@ -108,6 +112,7 @@ class _Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: tuple[dict[str, object], ...]
     recomputed: dict[str, dict[str, str]]
     verdict: dict[str, object]
+    round_key: Hex64 = ""
 
 
 def signature_digest(
@@ -128,7 +133,10 @@ def signed_seats(round_: Round, topic: str, verdict: Verdict) -> int:
 def verdict_signature(round_: Round, topic: str, verdict: Verdict) -> Digest:
     """What a member of this closed round signs for a verdict."""
     quorum, close = round_.ends()
-    return signature_digest(topic, round_.id, quorum.id, close.id, verdict.digest)
+    digest = verdict.digest
+    if round_.key is not None:  # or the answer could be guessed, and the guess be held against the signature
+        digest = hmac_sha256(round_.key, b"dicast/sealed-verdict/1" + bytes.fromhex(digest)).hex()
+    return signature_digest(topic, round_.id, quorum.id, close.id, digest)
 
 
 def make_certificate(round_: Round, verdict: Verdict, bits: Bits) -> bytes:
@@ -145,7 +153,10 @@ def make_certificate(round_: Round, verdict: Verdict, bits: Bits) -> bytes:
     events: list[Json] = [msgspec.to_builtins(packet.event) for packet in packets]
     recomputed: Json = {author: dict(sorted(of.items())) for author, of in sorted(bits.items())}
     verdict_value: Json = msgspec.to_builtins(verdict)
-    return encode({"v": 1, "events": events, "recomputed": recomputed, "verdict": verdict_value}) + b"\n"
+    sheet: dict[str, Json] = {"v": 1, "events": events, "recomputed": recomputed, "verdict": verdict_value}
+    if round_.key is not None:
+        sheet["round_key"] = round_.key.hex()
+    return encode(sheet) + b"\n"
 
 
 def verify(
@@ -161,7 +172,8 @@ def verify(
     sheet = _decode(data)
     reader = reader or PacketReader()
     packets = [_signed(event, reader) for event in sheet.events]
-    round_ = _replay(packets, reader)
+    key = bytes.fromhex(sheet.round_key) if sheet.round_key else None
+    round_ = _replay(packets, reader, key)
     panel = _panel_proof(round_, beacons or {})
     bits, embeddings = _bits(round_, sheet.recomputed, embed)
     try:
@@ -180,6 +192,7 @@ def verify(
         prompt="\n".join(message.content for message in request.messages),
         verdict=verdict,
         admission=request.admission,
+        encrypted=key is not None,
         attempt=request.attempt,
         previous=request.previous,
         embeddings=embeddings,
@@ -214,7 +227,7 @@ def _signed(event: dict[str, object], reader: PacketReader) -> Packet:
     return packet
 
 
-def _replay(packets: list[Packet], reader: PacketReader) -> Round:
+def _replay(packets: list[Packet], reader: PacketReader, key: bytes | None) -> Round:
     """Let a fresh round hear the packets in order: each must be accepted."""
     round_: Round | None = None
     for packet in packets:
@@ -224,7 +237,7 @@ def _replay(packets: list[Packet], reader: PacketReader) -> Round:
             fault = Fault.SEALED if is_payload(packet.event.content) else Fault.SHAPE
             raise CertificateError(fault, f"event {packet.id}: {error.message}") from error
         if round_ is None:
-            round_ = _opened(packet, body)
+            round_ = _opened(packet, body, key)
         else:
             _hear(round_, packet, body)
     if round_ is None or round_.quorum is None or round_.close is None:
@@ -236,12 +249,18 @@ def _replay(packets: list[Packet], reader: PacketReader) -> Round:
     return round_
 
 
-def _opened(packet: Packet, body: object) -> Round:
+def _opened(packet: Packet, body: object, key: bytes | None) -> Round:
     if not isinstance(body, Request):
         raise CertificateError(Fault.REQUEST_MISSING, "the first event is not a request")
-    if not is_possible(body):
+    if key is not None and not body.sealed:
+        raise CertificateError(Fault.SHAPE, "it brings a key to a round that is not encrypted")
+    try:
+        request = opened(body, key)
+    except SealError as error:
+        raise CertificateError(Fault.SEALED, f"the question is encrypted: {error.message}") from error
+    if not is_possible(request):
         raise CertificateError(Fault.REQUEST_IMPOSSIBLE, "the request's frame or members cannot hold")
-    return Round(packet, body, 0, 0)
+    return Round(packet, request, 0, 0, key)
 
 
 def _hear(round_: Round, packet: Packet, body: object) -> None:
@@ -266,7 +285,7 @@ def _dispatch(round_: Round, packet: Packet, body: object) -> object:
             return round_.hear_commit(packet, body, lambda _: True)
         case Quorum() if packet.predecessor == round_.start_id:
             return round_.hear_quorum(packet, body)
-        case Reveal() if packet.predecessor == quorum_id:
+        case Reveal() | SealedReveal() if packet.predecessor == quorum_id:
             return round_.hear_reveal(packet, body)
         case Close() if packet.predecessor == quorum_id:
             return round_.hear_close(packet, body)

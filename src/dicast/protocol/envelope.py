@@ -14,7 +14,17 @@ from dicast.base.events import Event, Tags, encode_event, is_signed, parse_event
 from dicast.base.limits import ANNOUNCEMENT_EXPIRY_MS, EPHEMERAL_FRESHNESS_MS, PACKET_BYTES_MAX
 from dicast.base.nip44 import SealError, payload_chars
 from dicast.base.types import EventId, NodeId, Now
-from dicast.protocol.messages import BODIES, EPHEMERAL, KINDS, STARTS, Body, Kind, Refusal
+from dicast.protocol.messages import (
+    BODIES,
+    EPHEMERAL,
+    KINDS,
+    SEALED_REVEAL,
+    STARTS,
+    Body,
+    Kind,
+    Refusal,
+    SealedReveal,
+)
 from dicast.protocol.network import NetworkSecret, Unsealed, topic_of
 
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
@@ -120,7 +130,9 @@ def _packet_of(event: Event, kind: Kind, wire: bytes) -> Packet:
 def decode_body(packet: Packet, secret: NetworkSecret | None = None) -> Body:
     """Strict canonical content into the kind's record; raises `RemoteProtocolError`, code `body`."""
     try:
-        return decode_as(_content(packet, secret).encode(), BODIES[packet.kind])
+        content = _content(packet, secret)
+        is_sealed = packet.kind is Kind.REVEAL and content.startswith(SEALED_REVEAL)
+        return decode_as(content.encode(), SealedReveal if is_sealed else BODIES[packet.kind])
     except (CodecError, SealError) as error:
         raise RemoteProtocolError(Refusal.BODY.value, error.message) from error
 

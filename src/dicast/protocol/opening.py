@@ -16,6 +16,7 @@ from dicast.protocol.admission import candidate_units, candidates_of, choose_mem
 from dicast.protocol.context import Context
 from dicast.protocol.inputs import Question
 from dicast.protocol.messages import Admission, Request
+from dicast.protocol.round_key import seal_request
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -72,6 +73,8 @@ def make_request(
         beacon_round=beacon_round,
         previous=again.previous,
     )
+    if question.encrypted:
+        request = seal_request(context.identity.key, context.identity.round_key(salt), request)
     _check_encoding(context, request)
     return request, candidates
 
@@ -95,8 +98,8 @@ def _check_encoding(context: Context, request: Request) -> None:
     if size > PACKET_BYTES_MAX:
         raise Rejection(
             "prompt_too_large",
-            f"With its members and escapes the request has {size} bytes, at most {PACKET_BYTES_MAX} travel.",
-            "Shorten the prompt.",
+            f"As it is sent the request has {size} bytes, at most {PACKET_BYTES_MAX} travel.",
+            "Shorten the prompt, or ask fewer members.",
         )
 
 

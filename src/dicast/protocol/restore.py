@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from dicast.base.errors import RemoteProtocolError
+from dicast.base.nip44 import SealError
 from dicast.base.types import Now
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
@@ -19,10 +20,12 @@ from dicast.protocol.messages import (
     Quorum,
     Request,
     Reveal,
+    SealedReveal,
     Signature,
 )
 from dicast.protocol.records import ROUND_DECODER, RoundRecord, Table
 from dicast.protocol.round import Round
+from dicast.protocol.round_key import key_for, opened
 
 _ORDER = (Kind.PANEL, Kind.COMMIT, Kind.QUORUM, Kind.REVEAL, Kind.CLOSE, Kind.SIGNATURE)
 
@@ -52,9 +55,14 @@ def _rebuilt(context: Context, record: RoundRecord, wires: list[bytes], now: Now
     opening = next(((packet, body) for packet, body in packets if isinstance(body, Request)), None)
     if opening is None:
         return None
-    packet, request = opening
+    packet, sealed = opening
+    key = key_for(context.identity, packet.author, sealed, record.salt)
+    try:
+        request = opened(sealed, key)
+    except SealError:
+        return None
     elapsed_ms = max(0, now.unix_ms - record.opened_unix_ms)
-    round_ = Round(packet, request, now.monotonic_ms - elapsed_ms, record.opened_unix_ms)
+    round_ = Round(packet, request, now.monotonic_ms - elapsed_ms, record.opened_unix_ms, key)
     by_kind = sorted(packets, key=lambda pair: _ORDER.index(pair[0].kind) if pair[0].kind in _ORDER else -1)
     for kept, body in by_kind:
         _hear(round_, kept, body)
@@ -78,7 +86,7 @@ def _hear(round_: Round, packet: Packet, body: Body) -> None:
             round_.hear_commit(packet, body, lambda _: True)
         case Quorum():
             round_.hear_quorum(packet, body)
-        case Reveal():
+        case Reveal() | SealedReveal():
             round_.hear_reveal(packet, body)
         case Close():
             round_.hear_close(packet, body)

@@ -20,8 +20,10 @@ from dicast.protocol.messages import (
     Refusal,
     Request,
     Reveal,
+    SealedReveal,
     Signature,
 )
+from dicast.protocol.round_key import heard
 
 VERSIONS_PER_KEY_MAX = 2
 """Conflicting packets kept per key: two are evidence, a third adds nothing."""
@@ -41,10 +43,14 @@ Acceptance = Refusal | Conflict | None
 class Round:
     """The packets of one round. `hear_*` either accepts a packet or says why not."""
 
-    def __init__(self, packet: Packet, request: Request, opened_ms: int, opened_unix_ms: int) -> None:
+    def __init__(
+        self, packet: Packet, request: Request, opened_ms: int, opened_unix_ms: int, key: bytes | None = None
+    ) -> None:
         self.id = RequestId(packet.id)
         self.packet = packet
         self.request = request
+        self.key = key
+        """Of an encrypted round; `request` and reveals are kept as they were before they were sealed."""
         self.requester = packet.author
         self.opened_ms = opened_ms
         self.opened_unix_ms = opened_unix_ms
@@ -115,7 +121,7 @@ class Round:
         self.sealed = tuple(EventId(commit) for commit in body.commits)
         return None
 
-    def hear_reveal(self, packet: Packet, body: Reveal) -> Acceptance:
+    def hear_reveal(self, packet: Packet, body: Reveal | SealedReveal) -> Acceptance:
         """A reveal for our quorum by a key that may have a commit in it."""
         inside = self.close_body is not None and packet.id in self.close_body.reveals
         if self.close_body is not None and not inside:
@@ -123,9 +129,10 @@ class Round:
         obstacle = self._reveal_obstacle(packet.author, inside)
         if obstacle is not None:
             return obstacle
-        if not has_bits_of(body, self.request):
+        reveal = heard(body, self.key)
+        if reveal is None or not has_bits_of(reveal, self.request):
             return Refusal.BODY
-        return self._keep(packet, self.reveals_of, inside, lambda: self._put_reveal(packet, body))
+        return self._keep(packet, self.reveals_of, inside, lambda: self._put_reveal(packet, reveal))
 
     def hear_close(self, packet: Packet, body: Close) -> Acceptance:
         """The first close for our quorum holds; it must open the salt that the request named."""

@@ -8,6 +8,7 @@ import msgspec
 
 from dicast.base.expiring import ExpiringMap
 from dicast.base.limits import OPEN_ROUNDS_MAX, ROUND_FRESHNESS_MS, SEEN_WINDOW_MS
+from dicast.base.nip44 import SealError
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.protocol.admission import is_drawn, is_possible
 from dicast.protocol.answers import Answers
@@ -26,6 +27,7 @@ from dicast.protocol.messages import (
     Refusal,
     Request,
     Reveal,
+    SealedReveal,
     Signature,
     Want,
     WorkState,
@@ -36,6 +38,7 @@ from dicast.protocol.remembered import Remembered
 from dicast.protocol.requester import Requester
 from dicast.protocol.restore import restored_counts, restored_rounds
 from dicast.protocol.round import Acceptance, Conflict, Round
+from dicast.protocol.round_key import key_for, opened
 from dicast.protocol.validator import Validator
 from dicast.protocol.worker import Worker
 
@@ -234,14 +237,20 @@ class RoundTable:
     def _hear_request(self, packet: Packet, request: Request, now: Now) -> Refusal | None:
         if packet.id in self._rounds:
             return Refusal.DUPLICATE
+        errand = self._requester.errand(RequestId(packet.id))
+        key = key_for(self._context.identity, packet.author, request, errand.salt if errand else "")
+        try:
+            request = opened(request, key)
+        except SealError:
+            return Refusal.SEALED
         if not is_possible(request):
             return Refusal.IMPOSSIBLE
         if packet.author != self._context.own_id and self._is_full_for(packet.author):
             return Refusal.FULL
-        round_ = Round(packet, request, now.monotonic_ms, now.unix_ms)
+        round_ = Round(packet, request, now.monotonic_ms, now.unix_ms, key)
         self._rounds[round_.id] = round_
         self._follow(round_, now)
-        if self._requester.errand(round_.id) is not None:
+        if errand is not None:
             self._requester.opened(round_, now)
         if self._worker.wants(round_):
             self._worker.hear_request(round_, now)
@@ -264,7 +273,7 @@ class RoundTable:
                 return round_.hear_commit(packet, body, self._may_join)
             case Quorum() if packet.predecessor == round_.start_id:
                 return round_.hear_quorum(packet, body)
-            case Reveal() if packet.predecessor == quorum_id:
+            case Reveal() | SealedReveal() if packet.predecessor == quorum_id:
                 return round_.hear_reveal(packet, body)
             case Close() if packet.predecessor == quorum_id:
                 return round_.hear_close(packet, body)
@@ -301,7 +310,7 @@ class RoundTable:
             case Quorum():
                 self._follow(round_, now)
                 self._worker.hear_quorum(round_, now)
-            case Reveal():
+            case Reveal() | SealedReveal():
                 self._requester.hear_reveal(round_, packet, now)
             case Close():
                 self._follow(round_, now)

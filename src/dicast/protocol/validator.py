@@ -11,7 +11,7 @@ from dicast.base.limits import WANT_PERIOD_MS
 from dicast.base.types import Now, RequestId
 from dicast.consensus.judge import Verdict, judge
 from dicast.protocol.casework import Bits, case_of, texts_to_embed
-from dicast.protocol.certificate import signature_digest
+from dicast.protocol.certificate import verdict_signature
 from dicast.protocol.context import Context
 from dicast.protocol.inputs import Embedded
 from dicast.protocol.messages import Role, Signature, Want
@@ -166,9 +166,9 @@ class Validator:
         return able and (context.own_id in round_.seats or context.own_id in round_.commits_of)
 
     def _sign(self, round_: Round, verdict: Verdict, now: Now) -> None:
-        quorum, close = round_.ends()
+        _, close = round_.ends()
         context = self._context
-        digest = signature_digest(context.topic, round_.id, quorum.id, close.id, verdict.digest)
+        digest = verdict_signature(round_, context.topic, verdict)
         self._signed.add(round_.id, now, context.effects)
         packet = context.effects.speak(Signature(v=1, digest=digest), now, close.id)
         context.keep_packet(round_, close.wire, close.id)

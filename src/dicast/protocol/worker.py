@@ -18,6 +18,7 @@ from dicast.protocol.messages import (
     DeclineReason,
     Reveal,
     Role,
+    SealedReveal,
     Usage,
     WorkState,
     WorkStatus,
@@ -26,6 +27,7 @@ from dicast.protocol.outputs import CancelInference, StartEmbedding, StartInfere
 from dicast.protocol.records import Draft, RoundRecord
 from dicast.protocol.remembered import Remembered
 from dicast.protocol.round import Round
+from dicast.protocol.round_key import spoken
 
 
 class Phase(StrEnum):
@@ -285,7 +287,7 @@ class Worker:
     def _commit(self, round_: Round, draft: Draft, now: Now) -> None:
         context = self._context
         salt = context.identity.commit_salt(round_.id).hex()
-        if self._is_too_large(draft, salt, now):
+        if self._is_too_large(round_, draft, now):
             return self._decline(round_, DeclineReason.ANSWER_TOO_LARGE, now)
         digest = commit_digest(round_.id, context.own_id, salt, draft.answer, draft.model)
         context.change_record(round_.id, draft=draft)
@@ -297,16 +299,22 @@ class Worker:
         context.effects.report(WorkProgress(round_.id, "committed"))
         return None
 
-    def _is_too_large(self, draft: Draft, salt: str, now: Now) -> bool:
+    def _is_too_large(self, round_: Round, draft: Draft, now: Now) -> bool:
         if len(draft.answer) > REVEAL_BYTES_MAX:
             return True
-        return self._context.packet_bytes(_reveal_body(draft, salt), now) > REVEAL_BYTES_MAX
+        body = self._reveal_body(round_, draft)
+        return body is None or self._context.packet_bytes(body, now) > REVEAL_BYTES_MAX
+
+    def _reveal_body(self, round_: Round, draft: Draft) -> Reveal | SealedReveal | None:
+        """What opens our commit, as it is sent; None when it cannot be sealed."""
+        salt = self._context.identity.commit_salt(round_.id).hex()
+        return spoken(_reveal_of(draft, salt), self._context.own_id, round_.key)
 
     def _reveal(self, round_: Round, seat: _Seat, now: Now) -> None:
         assert seat.draft is not None, "only a committed draft is revealed"
         assert round_.quorum is not None, "a reveal follows its quorum"
-        salt = self._context.identity.commit_salt(round_.id).hex()
-        body = _reveal_body(seat.draft, salt)
+        body = self._reveal_body(round_, seat.draft)
+        assert body is not None, "an answer that is committed to can be sent"
         self._context.keep_packet(round_, round_.quorum.wire, round_.quorum.id)
         packet = self._context.effects.speak(body, now, round_.quorum.id)
         self._context.keep_packet(round_, packet.wire, packet.id)
@@ -323,7 +331,7 @@ class Worker:
         seat.phase = phase
 
 
-def _reveal_body(draft: Draft, salt: str) -> Reveal:
+def _reveal_of(draft: Draft, salt: str) -> Reveal:
     prompt, completion, first_ms, total_ms = draft.usage
     usage = Usage(
         prompt_tokens=prompt, completion_tokens=completion, first_token_ms=first_ms, total_ms=total_ms

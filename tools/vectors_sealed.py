@@ -1,0 +1,133 @@
+"""Vectors of what is sealed: a private network, and an encrypted round with its certificate."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dicast.base.codec import decode, encode
+from dicast.base.crypto import KeyPair
+from dicast.base.types import EventId, Json, Now
+from dicast.consensus.frame import Frame
+from dicast.consensus.judge import judge
+from dicast.consensus.selection import commit_digest, selection_salt_hash
+from dicast.protocol.casework import case_of
+from dicast.protocol.certificate import make_certificate, verdict_signature, verify
+from dicast.protocol.envelope import Packet, make_packet, sign_packet, tags_for, topic_of
+from dicast.protocol.messages import (
+    Admission,
+    Announcement,
+    Body,
+    Close,
+    Commit,
+    Kind,
+    Message,
+    Quorum,
+    Request,
+    Reveal,
+    Role,
+    Signature,
+    Usage,
+)
+from dicast.protocol.network import network_secret
+from dicast.protocol.round import Round
+from dicast.protocol.round_key import seal_request, spoken
+
+NETWORK, PASSPHRASE = "vectors", "correct horse battery staple"
+TOPIC = topic_of(NETWORK)
+NOW = Now(0, 1_790_000_000_000)
+REQUESTER = KeyPair.from_seed(b"requester")
+MEMBERS = [KeyPair.from_seed(b"member %d" % number) for number in range(3)]
+SALT, ROUND_KEY = "5a" * 32, bytes(range(32))
+ANSWERS = ("Yes.", "yes", "No.")
+USAGE = Usage(prompt_tokens=9, completion_tokens=1, first_token_ms=5, total_ms=11)
+
+
+def generate() -> dict[str, Json]:
+    """File name -> content."""
+    return {"sealed.json": {"private": private_vectors(), "encrypted": encrypted_vectors()}}
+
+
+def private_vectors() -> Json:
+    """Name and passphrase, what follows from them, and a packet that was said there."""
+    secret = network_secret(NETWORK, PASSPHRASE)
+    body = Announcement(v=1, roles=(Role.VALIDATOR,), software="dicast 0.1.0")
+    tags = tags_for(Kind.ANNOUNCEMENT, secret.topic, NOW, None, ())
+    return {
+        "network": NETWORK,
+        "passphrase": PASSPHRASE,
+        "topic": secret.topic,
+        "content_key": secret.content_key.hex(),
+        "wire": sign_packet(MEMBERS[0], body, tags, NOW, secret).wire.decode(),
+        "body": decode(encode(body)),
+    }
+
+
+def encrypted_vectors() -> Json:
+    """A round of three, its packets with what they say once they are opened, and its certificate."""
+    opening = request()
+    first = make_packet(REQUESTER, TOPIC, seal_request(REQUESTER, ROUND_KEY, opening), NOW)
+    round_ = Round(first, opening, 0, NOW.unix_ms, ROUND_KEY)
+    reveals = hear_everything(round_)
+    data = make_certificate(round_, judge(case_of(round_, {})), {})
+    return {
+        "requester_seed": "requester",
+        "member_seeds": [f"member {number}" for number in range(len(MEMBERS))],
+        "round_key": ROUND_KEY.hex(),
+        "request": {"wire": first.wire.decode(), "opened": decode(encode(opening))},
+        "reveals": [
+            {"wire": packet.wire.decode(), "opened": decode(encode(round_.reveals[packet.id][1]))}
+            for packet in reveals
+        ],
+        "certificate": data.decode(),
+        "verification": msgspec.to_builtins(verify(data, None)),
+    }
+
+
+def request() -> Request:
+    """A question whose every part is sealed."""
+    return Request(
+        v=1,
+        messages=(Message("user", "Is Paris the capital of France?"),),
+        frame=Frame(quorum=2, sec_percentage_bp=6_000, sec_distance_bits={}, gates=(), labels=("yes", "no")),
+        admission=Admission.LISTED,
+        seats=len(MEMBERS),
+        max_tokens=64,
+        temperature_milli=700,
+        selection_salt_hash=selection_salt_hash(SALT),
+        sequence=1,
+        attempt=1,
+        members=tuple(key.node_id for key in MEMBERS),
+    )
+
+
+def hear_everything(round_: Round) -> list[Packet]:
+    """Commits, quorum, reveals, close and signatures; the reveals as they were sent."""
+
+    def say(key: KeyPair, body: Body, predecessor: EventId) -> Packet:
+        return make_packet(key, TOPIC, body, NOW, predecessor)
+
+    for key, answer in zip(MEMBERS, ANSWERS, strict=True):
+        salt = key.node_id[::-1]
+        commit = Commit(1, commit_digest(round_.id, key.node_id, salt, answer, "tiny-1"))
+        round_.hear_commit(say(key, commit, EventId(round_.id)), commit, lambda _: True)
+    quorum = Quorum(1, tuple(sorted(round_.commits)))
+    round_.hear_quorum(sealed := say(REQUESTER, quorum, EventId(round_.id)), quorum)
+    reveals: list[Packet] = []
+    for key, answer in zip(MEMBERS, ANSWERS, strict=True):
+        body = spoken(reveal(key, answer), key.node_id, ROUND_KEY)
+        assert body is not None, "the answers of the vectors are short"
+        reveals.append(packet := say(key, body, sealed.id))
+        round_.hear_reveal(packet, body)
+    close = Close(1, tuple(sorted(round_.reveals)), SALT)
+    round_.hear_close(closed := say(REQUESTER, close, sealed.id), close)
+    verdict = judge(case_of(round_, {}))
+    for key in MEMBERS:
+        signed = Signature(1, verdict_signature(round_, TOPIC, verdict))
+        round_.hear_signature(say(key, signed, closed.id), signed)
+    return reveals
+
+
+def reveal(key: KeyPair, answer: str) -> Reveal:
+    """A member's answer; the frame names no embedder."""
+    salt = key.node_id[::-1]
+    return Reveal(v=1, answer=answer, model="tiny-1", salt=salt, embeddings={}, usage=USAGE, engine="tiny")
