@@ -21,13 +21,13 @@ from dicast.daemon import api, plugins
 from dicast.daemon.clock import RealClock
 from dicast.daemon.demo_liar import with_false_names
 from dicast.daemon.demo_network import remove_stale_folders
-from dicast.daemon.discovery import CONNECT_S, OTHERS_S, QUIET_S, Discovery
 from dicast.daemon.files import write_file
 from dicast.daemon.instance_lock import InstanceLock
 from dicast.daemon.lazy_embedder import LazyEmbedder
 from dicast.daemon.logs import Log
 from dicast.daemon.memory import resident_mb
 from dicast.daemon.paths import Paths, state_paths
+from dicast.daemon.settling import CONNECT_S, OTHERS_S, QUIET_S, Settling
 from dicast.daemon.subscriptions import REPORTS_WAITING_MAX, Reports
 from dicast.ports import TransportHealth
 from dicast.protocol.outputs import CertificateReady, PeerSeen
@@ -137,7 +137,7 @@ class ToldTransport:
 def test_discovery_settles_when_it_should() -> None:
     now = [0.0]
     transport = ToldTransport()
-    discovery = Discovery([transport], lambda: now[0])
+    discovery = Settling([transport], lambda: now[0])
     now[0] = CONNECT_S - 0.1
     assert not discovery.is_settled()
     transport.state = "degraded"
@@ -148,13 +148,13 @@ def test_discovery_settles_when_it_should() -> None:
     assert not discovery.is_settled()
     now[0] += QUIET_S + 0.01
     assert discovery.is_settled()
-    assert Discovery([]).is_settled()
+    assert Settling([]).is_settled()
 
 
 def test_discovery_waits_for_what_a_relay_that_just_came_up_has_stored() -> None:
     now = [0.0]
     transport = ToldTransport()
-    discovery = Discovery([transport], lambda: now[0])
+    discovery = Settling([transport], lambda: now[0])
     transport.state = "up"
     now[0] = 1.0
     assert not discovery.is_settled()
@@ -168,7 +168,7 @@ def test_discovery_waits_for_what_a_relay_that_just_came_up_has_stored() -> None
 
 def test_a_dead_relay_is_the_reason_given() -> None:
     now = [0.0]
-    discovery = Discovery([ToldTransport()], lambda: now[0])
+    discovery = Settling([ToldTransport()], lambda: now[0])
     now[0] = CONNECT_S + 0.1
     assert discovery.is_settled()
     error = discovery.explained(ConfigurationError("no_peers", "No other node is known."))

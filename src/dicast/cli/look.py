@@ -11,6 +11,7 @@ from dicast.cli.output import note, print_result, table
 from dicast.client import AsyncClient
 from dicast.daemon import api
 from dicast.daemon.files import write_file
+from dicast.protocol.acquaintance import PATHS_MIN
 
 
 def status(*, common: Common = DEFAULTS) -> None:
@@ -74,6 +75,13 @@ def _network_in_words(value: api.StatusResult) -> str:
     return f"{value.network}, private (topic {value.topic[:12]}…{lonely})"
 
 
+def _paths_text(paths: dict[str, int]) -> str:
+    if not paths:
+        return "none: nobody is connected"
+    few = "; looking for more" if sum(paths.values()) < PATHS_MIN else ""
+    return f"{sum(paths.values())} ({', '.join(f'{name} {count}' for name, count in paths.items())}{few})"
+
+
 def _status_text(value: api.StatusResult) -> str:
     lines = [
         f"node       {encode_npub(value.node_id)}",
@@ -82,6 +90,7 @@ def _status_text(value: api.StatusResult) -> str:
         f"models     {', '.join(value.models) or 'none'}",
         f"embedders  {', '.join(value.embedders) or 'none: this node cannot vote'}",
         f"peers      {value.peers}",
+        f"paths      {_paths_text(value.paths)}",
         f"rounds     {value.open_rounds} open",
         f"packets    {value.packets_received} in, {value.packets_sent} out, {value.packets_dropped} dropped",
         f"refused    {', '.join(f'{name} {count}' for name, count in value.refused.items()) or 'none'}",

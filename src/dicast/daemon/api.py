@@ -98,6 +98,7 @@ class AskOptions(Call, frozen=True, kw_only=True):
     fuzzy: tuple[str, ...] = ()
     schema: str = ""
     admission: Admission = Admission.LISTED
+    encrypted: bool | None = None
 
 
 class Plan(AskOptions, frozen=True, tag="plan"):
@@ -194,6 +195,8 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the packets of its network are tagged with."""
     private: bool = False
     """Whether the network has a passphrase."""
+    paths: dict[str, int] = {}
+    """Transport -> connections that a packet could go over now; a node looks for more below three."""
     slots: int = 0
     load: int = 0
     engines: tuple[EngineStatus, ...] = ()
@@ -248,6 +251,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int
     models: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    encrypted: bool = False
 
 
 class CertificateResult(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 from dicast.base.errors import AdapterError
 from dicast.base.types import Now, RequestId
 from dicast.daemon.clock import RealClock
+from dicast.daemon.discovery import Discovery
 from dicast.daemon.effects import Effects
 from dicast.daemon.health_log import HealthLog
 from dicast.daemon.inbox import Inbox
@@ -22,11 +23,12 @@ from dicast.daemon.packet_kinds import PacketKinds
 from dicast.daemon.subscriptions import Reports
 from dicast.daemon.tellings import InferenceStarted, inference_ended
 from dicast.daemon.watch import Watch
-from dicast.ports import Embedder, Engine, Store, Transport
+from dicast.ports import Embedder, Engine, Finder, Store, Transport
 from dicast.protocol.inputs import InferenceFailed, InferenceFinished, Input, TimeReached
 from dicast.protocol.messages import OfferedModel
 from dicast.protocol.node import Node
 from dicast.protocol.outputs import Batch, StartInference
+from dicast.protocol.places import Place
 
 INPUTS_A_TURN = 16
 """Inputs handled before sockets get their turn: 16 checked packets take about a millisecond."""
@@ -41,13 +43,15 @@ class Source(Protocol):
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a driver drives: store, transports, engines, embedders by name, and sources it listens to."""
+    """What a driver drives, sources it listens to, and where a person says that peers are."""
 
     store: Store
     transports: Sequence[Transport]
     engines: Sequence[Engine]
     embedders: Mapping[str, Embedder]
     sources: Sequence[Source] = ()
+    finders: Sequence[Finder] = ()
+    given: Sequence[Place] = ()
 
 
 class DriverCounts(msgspec.Struct):
@@ -73,6 +77,7 @@ class Driver:
         self.transports = Multiplexer(parts.transports, self._receive, log)
         self._log = log
         self._effects = Effects(parts.engines, parts.embedders, self._own_input, self._bug_found, log)
+        self.discovery = Discovery(parts.transports, parts.finders, parts.given, self._own_input, log)
         self._own: deque[Input] = deque()
         self._packets = Inbox()
         self._carriers = tuple(lane.transport.name for lane in self.transports.lanes)
@@ -135,6 +140,7 @@ class Driver:
         watch = Watch(self.node, self.transports.lanes, self.kinds, self.reports.tell)
         self._following.append(asyncio.create_task(watch.follow()))
         self._following.append(asyncio.create_task(HealthLog(self.transports.lanes, self._log).follow()))
+        self.discovery.start()
         await self._effects.start()
         while self._own:
             self._handle(self._own.popleft())
@@ -171,6 +177,8 @@ class Driver:
             self.counts.packets_sent += 1
             self.kinds.sent(send.wire, self._carriers)
             self.transports.publish(send.wire)
+        for errand in batch.errands:
+            self.discovery.perform(errand)
         for run in batch.runs:
             if isinstance(run, StartInference):
                 self.reports.tell(InferenceStarted(run.request_id, run.model))
@@ -240,5 +248,6 @@ class Driver:
             task.cancel()
         self.reports.close()
         await self._effects.close()
+        await self.discovery.stop()
         await self.transports.stop()
         self.parts.store.close()

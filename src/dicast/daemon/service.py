@@ -14,7 +14,6 @@ from dicast.base.errors import AdapterError, ConfigurationError, DicastError
 from dicast.daemon import api
 from dicast.daemon.asking import Known, Planned, check_options, plan
 from dicast.daemon.config_schema import Settings
-from dicast.daemon.discovery import Discovery
 from dicast.daemon.downloads import downloads
 from dicast.daemon.driver import Driver
 from dicast.daemon.history import RoundBook
@@ -23,6 +22,7 @@ from dicast.daemon.logs import LEVELS
 from dicast.daemon.memory import resident_mb
 from dicast.daemon.one_ask import OneAsk
 from dicast.daemon.settings_view import settings_view
+from dicast.daemon.settling import Settling
 from dicast.daemon.tellings import LogLine, Told
 from dicast.protocol.directory import Peer
 from dicast.protocol.outputs import CertificateReady, PacketRefused, PeerSeen
@@ -52,7 +52,7 @@ class Service:
         self._started = time.monotonic()
         self._refused: dict[str, int] = {}
         self._asks = 0
-        self._discovery = Discovery(driver.transports.lanes)
+        self._settling = Settling(driver.transports.lanes)
         self._book = RoundBook(driver.node, driver.parts.store, driver.reports)
         driver.reports.listen_now(self._count)
         driver.log.on_line = driver.reports.tell
@@ -109,6 +109,7 @@ class Service:
             reports_dropped=self._driver.reports.dropped,
             memory_mb=resident_mb(),
             topic=node.topic,
+            paths=self._driver.discovery.paths,
             private=self._offers.secret is not None,
             slots=own.slots,
             load=own.load,
@@ -221,8 +222,8 @@ class Service:
             try:
                 return plan(call, self._settings.ask, self.known())
             except DicastError as error:
-                if error.code not in NOBODY_YET or self._discovery.is_settled():
-                    raise self._discovery.explained(error) from error
+                if error.code not in NOBODY_YET or self._settling.is_settled():
+                    raise self._settling.explained(error) from error
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _follow(self, call: api.Events, on_event: EventSink) -> api.Done:
@@ -253,7 +254,7 @@ class Service:
 
     def _count(self, report: Told) -> None:
         if isinstance(report, PeerSeen):
-            self._discovery.peer_seen()
+            self._settling.peer_seen()
         if isinstance(report, PacketRefused):
             self._refused[report.reason] = self._refused.get(report.reason, 0) + 1
 

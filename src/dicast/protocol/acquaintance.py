@@ -35,8 +35,8 @@ FEEL_MS = 120_000
 """With paths enough, one address is tried this often, so that what is proven stays true."""
 FEELERS_LINKS_MAX = 8
 """With so many links, nothing is tried any more: each carries everything once more."""
-FIND_MS, FIND_MS_LONG = 60_000, 600_000
-"""How often tables are searched: every minute while paths are missing, else every ten."""
+FIND_MS_FIRST, FIND_MS, FIND_MS_LONG = 2_000, 60_000, 600_000
+"""Tables are searched after 2, 4, 8 s … a minute while paths are missing (others start too), else every ten."""
 RENEW_MS = RECORD_LIFE_S * 1000 // 4
 """A record is renewed well before tables drop it."""
 SEEK_MS, SEEK_MS_LONG = 60_000, 1_800_000
@@ -63,6 +63,7 @@ class Acquaintance:
         self._look_ms: int | None = None
         self._looked_ms = -LOOK_MS_MIN
         self._find_ms: int | None = None
+        self._find_pause_ms = FIND_MS_FIRST // 2
         self._provide_ms: int | None = None
         self._seek_ms: int | None = None
         self._asked: ExpiringMap[NodeId, bool] = ExpiringMap(ASKERS_MAX)
@@ -148,7 +149,8 @@ class Acquaintance:
         if _is_due(self._look_ms, now):
             self._look(now)
         if _is_due(self._find_ms, now):
-            self._find_ms = now.monotonic_ms + (FIND_MS if self.needs_paths else FIND_MS_LONG)
+            self._find_pause_ms = min(2 * self._find_pause_ms, FIND_MS) if self.needs_paths else FIND_MS_LONG
+            self._find_ms = now.monotonic_ms + self._find_pause_ms
             self._context.effects.send_out(Find(finder_key(self._context.topic)))
         if _is_due(self._provide_ms, now):
             self._provide(now)
