@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -81,6 +81,33 @@ class Mosquitto:
             self.process = None
 
 
+class Coturn:
+    """A TURN server on an address of this machine, with one user; `prefix` runs it in a namespace."""
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> None:
+        port = 3478 if prefix else free_port()
+        self.user, self.password = USER, PASSWORD
+        self.url = f"turn:{address}:{port}"
+        self.stun_url = f"stun:{address}:{port}"
+        options = ["-n", "--lt-cred-mech", "--no-tls", "--no-dtls", "--no-cli", "--fingerprint"]
+        options += [f"--listening-ip={address}", f"--relay-ip={address}", f"--listening-port={port}"]
+        options += [f"--user={USER}:{PASSWORD}", "--realm=test", "--min-port=50000", "--max-port=59999"]
+        options += ["--allow-loopback-peers", f"--log-file={folder}/turn.log", f"--pidfile={folder}/turn.pid"]
+        self.process = subprocess.Popen(
+            [*prefix, program("turnserver"), *options, f"--userdb={folder}/turn.sqlite"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._listening = (address, port)
+
+    def wait(self) -> None:
+        wait_for_port(self._listening[1], self._listening[0])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
 def program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
@@ -106,11 +133,11 @@ def make_certificate(folder: Path) -> None:
             path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def wait_for_port(port: int) -> None:
+def wait_for_port(port: int, address: str = "127.0.0.1") -> None:
     end = time.monotonic() + START_SECONDS_MAX
     while True:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((address, port)) == 0:
                 return
         assert time.monotonic() < end, "the broker does not listen"
 
@@ -128,6 +155,28 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     yield make
     for broker in made:
         broker.kill()
+
+
+@pytest.fixture
+def make_coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Coturn]]:
+    """Started TURN servers."""
+    made: list[Coturn] = []
+
+    def make(*arguments: Any) -> Coturn:
+        made.append(Coturn(tmp_path_factory.mktemp("coturn"), *arguments))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.kill()
+
+
+@pytest.fixture
+def coturn(make_coturn: Callable[..., Coturn]) -> Coturn:
+    """A TURN server on loopback that listens."""
+    made = make_coturn()
+    made.wait()
+    return made
 
 
 @pytest.fixture(name="free_port")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
@@ -33,7 +33,6 @@ pytestmark = pytest.mark.anyio
 TESTS = Path(__file__).resolve().parents[1]
 NODE = TESTS / "interop/node"
 WAIT_SECONDS_MAX = 60
-SILENCE_SECONDS_MAX = 25  # the promise is 12; a busy machine may take longer
 KEY = KeyPair.from_seed(b"webrtc")
 
 
@@ -50,6 +49,13 @@ def load(name: str, path: str) -> ModuleType:
 suite = load("suite_over_webrtc", "conformance/test_transports.py")
 rounds = load("rounds_over_webrtc", "interop/test_rounds.py")
 servers = load("servers_for_webrtc", "interop/conftest.py")
+globals().update(
+    {
+        name: each
+        for name, each in vars(suite).items()
+        if (name.startswith("test_") and "relay" not in name) or name == "topic"
+    }
+)
 
 
 def packet(topic: str, text: str) -> bytes:
@@ -124,14 +130,15 @@ class World:
         self._stack.push_async_callback(program.stop)
         return program
 
-    async def signaller(self, kind: str) -> Signaller:
+    def signaller(self, kind: str) -> Signaller:
+        """For a meeting point that there is."""
         if kind == "mqtt":
             return MqttSignaller(Broker(self._broker.url("tcp"), servers.USER, servers.PASSWORD))
-        url = await self.meeting_point(kind)
-        return NostrSignaller(url) if kind == "nostr" else TrackerSignaller(url)
+        return NostrSignaller(self._url) if kind == "nostr" else TrackerSignaller(self._url)
 
-    async def node(self, kind: str, ice: IceSettings = IceSettings()):
-        transport = WebRtcTransport(WebRtcSettings(ice), [await self.signaller(kind)])
+    async def node(self, kind: str, ice: IceSettings | None = None):
+        await self.meeting_point(kind)
+        transport = WebRtcTransport(WebRtcSettings(ice or IceSettings()), [self.signaller(kind)])
         inbox = suite.Inbox()
         await transport.start(self.topic, inbox.take)
         self._stack.push_async_callback(transport.stop)
@@ -141,6 +148,23 @@ class World:
         """Stock trystero; it tells its id first."""
         url = await self.meeting_point(kind)
         return await self.program("trystero_peer.mjs", kind, url, self.topic, *turn)
+
+
+@pytest.fixture(params=["torrent", "mqtt"])
+async def make_transport(request: pytest.FixtureRequest, broker) -> AsyncIterator[Callable[[], object]]:
+    """The conformance suite where peers meet at a tracker, and at a broker."""
+    async with AsyncExitStack() as stack:
+        world = World(stack, broker)
+        if request.param == "torrent":
+            await world.meeting_point("torrent")
+
+        def make() -> WebRtcTransport:
+            signaller = world.signaller(request.param)
+            transport = WebRtcTransport(WebRtcSettings(), [signaller])
+            stack.push_async_callback(transport.stop)
+            return transport
+
+        yield make
 
 
 @pytest.fixture
@@ -163,3 +187,78 @@ async def test_stock_trystero_and_a_node_share_a_room(world: World, kind: str) -
     assert node.health().detail.startswith("1 links, 1 direct, 0 relayed")
     await node.stop()
     assert (await page.until(lambda line: "leave" in line))["leave"] == joined["join"]
+
+
+def turn(coturn) -> IceSettings:
+    server = TurnServer(coturn.url, servers.USER, servers.PASSWORD)
+    return IceSettings(turn=(server,), relay_only=True)
+
+
+async def test_with_turn_only_everything_is_relayed(world: World, coturn) -> None:
+    node, inbox = await world.node("nostr", turn(coturn))
+    other, other_inbox = await world.node("nostr", turn(coturn))
+    await suite.until(lambda: bool(node.peers() and other.peers()))
+    wires = [packet(world.topic, f"{number} {'x' * 30_000}") for number in range(10)]
+    for wire in wires[:5]:
+        node.publish(wire)
+    for wire in wires[5:]:
+        other.publish(wire)
+    await inbox.until_has(wires[5:])
+    await other_inbox.until_has(wires[:5])
+    said = [one.health().detail.partition(" (")[0] for one in (node, other)]
+    assert said == ["1 links, 0 direct, 1 relayed"] * 2
+
+
+async def test_a_page_behind_turn_reaches_a_node_behind_turn(world: World, coturn) -> None:
+    node, inbox = await world.node("nostr", turn(coturn))
+    page = await world.page("nostr", coturn.url, servers.USER, servers.PASSWORD)
+    await page.until(lambda line: "join" in line)
+    wire = packet(world.topic, "over two servers")
+    page.say(send=wire.decode())
+    await inbox.until_has([wire])
+    assert node.health().detail.startswith("1 links, 0 direct, 1 relayed")
+
+
+async def test_a_turn_server_that_refuses_is_told(world: World, coturn) -> None:
+    wrong = IceSettings(turn=(TurnServer(coturn.url, servers.USER, "wrong"),), relay_only=True)
+    node, _ = await world.node("nostr", wrong)
+    other, _ = await world.node("nostr", wrong)
+    await suite.until(lambda: "TURN" in node.health().detail + other.health().detail)
+    assert (node.peers(), other.peers()) == ([], [])
+
+
+async def test_a_peer_that_goes_silent_is_noticed_and_comes_back(world: World) -> None:
+    node, inbox = await world.node("nostr")
+    page = await world.page("nostr")
+    await page.until(lambda line: "join" in line)
+    await suite.until(lambda: bool(node.peers()))
+    os.kill(page.process.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        await suite.until(lambda: not node.peers())
+        print(f"\nnoticed after {time.monotonic() - began:.1f} s")
+    finally:
+        os.kill(page.process.pid, signal.SIGCONT)
+    wire = packet(world.topic, "back")
+    await suite.until(lambda: bool(node.peers()))
+    page.say(send=wire.decode())
+    await inbox.until_has([wire])
+
+
+async def test_a_round_over_webrtc_alone(world: World) -> None:
+    await world.meeting_point("nostr")
+    nodes = []
+    async with AsyncExitStack() as stack:
+        for name in ("worker 1", "worker 2", "worker 3", "follower"):
+            roles = () if name == "follower" else (rounds.Role.WORKER, rounds.Role.VALIDATOR)
+            transport = WebRtcTransport(WebRtcSettings(), [world.signaller("nostr")])
+            nodes.append(rounds.DrivenNode(name, lambda _, one=transport: [one], roles))
+            nodes[-1].running = asyncio.create_task(nodes[-1].driver.run())
+            stack.push_async_callback(nodes[-1].stop)
+            await nodes[-1].driver.started.wait()
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
+        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
+        assert rounds.delivered_twice(nodes) == []
+        status = nodes[-1].service.status().transports[0]
+        assert status.detail.startswith("3 links, 3 direct, 0 relayed")

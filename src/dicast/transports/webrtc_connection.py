@@ -30,6 +30,8 @@ CLOSE_SECONDS_MAX = 1.0
 HALF_MESSAGE_BYTES_MAX = 4 << 20  # of messages whose end has not come; honest peers send 16 KiB at once
 UNHEARD_MAX = 16  # messages between the opening of a channel and its first listener: one turn of the loop
 CHANNEL = "data"
+NO_ADDRESS = "this machine has no address to offer"
+NO_ADDRESS_RELAYED = "the TURN server gives no address: it is not there, or refuses the user"
 LOOPBACK = "127.0.0.1"
 
 for _library in ("aiortc", "aioice"):  # they would write what peers do wrong to standard error
@@ -170,7 +172,10 @@ class PeerConnection:
     async def _describe(self, description: RTCSessionDescription) -> str:
         self._restrict()
         await self._rtc.setLocalDescription(description)
-        return str(self._rtc.localDescription.sdp)
+        text = str(self._rtc.localDescription.sdp)
+        if "a=candidate:" not in text:
+            raise ConnectingError(NO_ADDRESS_RELAYED if self._ice.relay_only else NO_ADDRESS)
+        return text
 
     def _check(self, text: str) -> None:
         media = [line for line in text.splitlines() if line.startswith("m=")]

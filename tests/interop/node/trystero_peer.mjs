@@ -13,6 +13,9 @@ class PeerConnection extends wrtc.RTCPeerConnection {
   }
 }
 
+// A page goes on after an error in a handler, such as an answer over a channel that has just closed.
+process.on('uncaughtException', (error) => console.error(error))
+
 const [strategy, url, name, turnUrl, turnUser, turnPassword] = process.argv.slice(2)
 const {joinRoom, selfId} = await import(`@trystero-p2p/${strategy}`)
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n')
