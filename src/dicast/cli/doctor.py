@@ -5,25 +5,46 @@ from __future__ import annotations
 import asyncio
 
 from dicast.cli.common import DEFAULTS, NOWHERE, Common, Meeting
-from dicast.cli.doctor_checks import Check, State, local_checks, loopback_check, relay_checks
+from dicast.cli.doctor_checks import (
+    Check,
+    State,
+    local_checks,
+    loopback_check,
+    node_is_running,
+    relay_checks,
+)
+from dicast.cli.doctor_networks import nat_check, port_checks, rehearsal, transport_checks
 from dicast.cli.exit_codes import Exit
 from dicast.cli.output import print_result, printable
+from dicast.daemon.config_schema import Settings
 
 MARKS = {State.OK: "ok  ", State.WARNING: "warn", State.FAILED: "FAIL"}
 
 
 def doctor(*, meeting: Meeting = NOWHERE, common: Common = DEFAULTS) -> int:
-    """Check models, store, socket, relays and clock, and run a round of one. Exit 1 when a check fails."""
+    """Check models, store, ports, NAT, clock and each network, and run a round. Exit 1 when one fails."""
     settings = common.load(**meeting.flags()).settings
     checks: list[Check] = []
     for found in local_checks(settings, common):
         _show(found, checks, common.json)
-    for found in asyncio.run(relay_checks(settings)):
-        _show(found, checks, common.json)
-    _show(asyncio.run(loopback_check(settings)), checks, common.json)
+    asyncio.run(_networks(settings, checks, common))
     if common.json:
         print_result(checks, "", as_json=True)
     return Exit.FAILED if any(check.state is State.FAILED for check in checks) else Exit.DONE
+
+
+async def _networks(settings: Settings, checks: list[Check], common: Common) -> None:
+    is_running = node_is_running(common.paths())
+    for found in port_checks(settings, is_running):
+        _show(found, checks, common.json)
+    _show(await nat_check(settings), checks, common.json)
+    for found in await relay_checks(settings):
+        _show(found, checks, common.json)
+    transports = await transport_checks(settings, is_running)
+    for found in transports:
+        _show(found, checks, common.json)
+    working = [found.name for found in transports if found.state is State.OK]
+    _show(await loopback_check(settings, rehearsal(settings, working)), checks, common.json)
 
 
 def _show(found: Check, checks: list[Check], as_json: bool) -> None:

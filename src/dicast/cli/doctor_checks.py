@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import platform
+import secrets
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +21,8 @@ from dicast.base.errors import AdapterError, DicastError
 from dicast.base.nip19 import encode_npub
 from dicast.cli.common import Common
 from dicast.daemon import api
-from dicast.daemon.config_schema import Settings
+from dicast.daemon.compose import Composed
+from dicast.daemon.config_schema import ContentSettings, Settings
 from dicast.daemon.control_server import check_socket_path
 from dicast.daemon.instance_lock import InstanceLock
 from dicast.daemon.key_files import identity_exists, is_encrypted, load_identity
@@ -92,24 +95,51 @@ async def relay_checks(settings: Settings) -> list[Check]:
     return [check for check, _ in found] + [_clock(offsets)]
 
 
-async def loopback_check(settings: Settings) -> Check:
-    """A whole round with one seat on a node of its own: engine, embedder, protocol, judge."""
-    alone = msgspec.structs.replace(
-        settings, relays=(), engines={"tiny": {}}, store="memory", network="doctor", roles=Settings().roles
-    )
+async def loopback_check(settings: Settings, ends: tuple[Settings, Settings] | None) -> Check:
+    """A whole round with one seat: engine, embedder, protocol, judge.
+
+    Where transports work, one node asks another over them; else a node asks itself.
+    """
+    network = f"doctor-{secrets.token_hex(4)}"
+    parts: dict[str, object] = {
+        "store": "memory",
+        "network": network,
+        "engines": {"tiny": {}},
+        "content": ContentSettings(),
+    }
+    alone: dict[str, object] = {} if ends else {"relays": (), "transports": {}}
+    worker = ends[0] if ends else settings
+    answers = msgspec.structs.replace(worker, roles=Settings().roles, **parts, **alone)
+    asks = msgspec.structs.replace(ends[1], roles=(), **parts) if ends else None
     began = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="dicast-doctor-") as folder:
-            async with running_node(alone, Paths(Path(folder)), None, Log("error"), listen=False) as composed:
-                call = api.Ask(prompt=QUESTION, quorum=1, preset="default", temperature=0.0, timeout_s=20)
-                answer = await composed.service.answer(call, lambda _: None)
+        answer = await _asked(answers, asks)
     except DicastError as error:
         return failed("round", error)
-    assert isinstance(answer, api.Answer)
-    took = f"{time.monotonic() - began:.1f} s with starting a node"
     if not answer.is_accepted:
         return Check("round", State.FAILED, f"a round of one ended {answer.outcome}: {answer.reason}", "")
-    return Check("round", State.OK, f"a round of one was accepted, {took}: {answer.answer}")
+    way = (
+        f"over {', '.join(sorted(_used(ends[0])))}" if ends else "inside this machine only: no network works"
+    )
+    took = f"{time.monotonic() - began:.1f} s with starting nodes"
+    return Check("round", State.OK, f"a round of one {way} was accepted, {took}: {answer.answer}")
+
+
+async def _asked(answers: Settings, asks: Settings | None) -> api.Answer:
+    call = api.Ask(prompt=QUESTION, quorum=1, preset="default", temperature=0.0, timeout_s=20)
+    async with AsyncExitStack() as stack:
+        nodes: list[Composed] = []
+        for settings in filter(None, (answers, asks)):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dicast-doctor-"))
+            running = running_node(settings, Paths(Path(folder)), None, Log("error"), listen=False)
+            nodes.append(await stack.enter_async_context(running))
+        answer = await nodes[-1].service.answer(call, lambda _: None)
+    assert isinstance(answer, api.Answer)
+    return answer
+
+
+def _used(settings: Settings) -> list[str]:
+    return [name for name, table in settings.transports.items() if table.get("enabled", True)]
 
 
 def _network(settings: Settings) -> Check:
@@ -199,6 +229,15 @@ def _store(settings: Settings) -> Check:
     if found != b"1":
         return Check("store", State.FAILED, "what was written was not found again", "Check the disk.")
     return Check("store", State.OK, f"a durable write takes {took:.1f} ms")
+
+
+def node_is_running(paths: Paths) -> bool:
+    """Whether a node has the state folder."""
+    try:
+        InstanceLock(paths).release()
+    except DicastError as error:
+        return error.code == "already_running"
+    return False
 
 
 def _socket(paths: Paths) -> Check:

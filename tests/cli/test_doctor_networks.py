@@ -1,0 +1,101 @@
+"""The doctor's checks of networks: a packet through each transport, ports, NAT, a round over what works."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from dicast.cli.doctor_checks import State, loopback_check
+from dicast.cli.doctor_networks import nat_check, port_checks, rehearsal, transport_checks, two_ends
+from dicast.daemon.config_schema import Settings
+from dicast.transports.relay import run_relay
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def relay():
+    stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(run_relay("127.0.0.1", 0, stop=stop, ready=address.set_result))
+    yield await address
+    stop.set()
+    await task
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield int(holder.getsockname()[1])
+
+
+async def test_a_packet_and_a_round_go_over_every_network_that_works(relay: str) -> None:
+    tables = {"nostr": {}, "zenoh": {}, "mesh": {"plugin": "websocket", "listen": "127.0.0.1:7780"}}
+    settings = Settings(relays=(relay,), transports={**tables, "gone": {"enabled": False}})
+    checks = await transport_checks(settings, is_running=False)
+    assert [(check.name, check.state) for check in checks] == [(name, State.OK) for name in tables]
+    assert all("a packet goes through in" in check.detail for check in checks)
+    found = await loopback_check(settings, rehearsal(settings, list(tables)))
+    assert found.state is State.OK, found.detail
+    assert "over mesh, nostr, zenoh" in found.detail
+
+
+async def test_what_does_not_work_is_said_with_its_fix_and_a_round_stays_on_this_machine(monkeypatch) -> None:
+    monkeypatch.setattr("dicast.cli.doctor_networks.UP_S", 0.5)
+    tables = {"nostr": {}, "mqtt": {"broker": "mqtt://127.0.0.1:9"}, "dht": {"plugin": "bittorrent"}}
+    settings = Settings(relays=("ws://127.0.0.1:9",), transports={**tables, "bad": {"plugin": "mqtt"}})
+    nostr, mqtt, dht, bad = await transport_checks(settings, is_running=False)
+    assert [one.state for one in (nostr, mqtt, dht, bad)] == [
+        State.FAILED,
+        State.FAILED,
+        State.OK,
+        State.FAILED,
+    ]
+    assert "relay" in nostr.fix
+    assert "broker" in mqtt.fix
+    assert "second machine" in dht.detail
+    assert "[transports.bad]" in bad.fix
+    found = await loopback_check(settings, rehearsal(settings, []))
+    assert (found.state, "this machine only" in found.detail) == (State.OK, True)
+
+
+def test_ports_are_free_or_taken(taken_port: int) -> None:
+    taken, free = f"tcp/127.0.0.1:{taken_port}", "tcp/127.0.0.1:0"
+    settings = Settings(
+        transports={"zenoh": {"listen": [taken, free]}, "off": {"listen": taken, "enabled": False}}
+    )
+    [check] = port_checks(settings, is_running=False)
+    assert (check.state, "in use" in check.detail, "[transports.zenoh]" in check.fix) == (
+        State.FAILED,
+        True,
+        True,
+    )
+    [check] = port_checks(settings, is_running=True)
+    assert check.state is State.OK
+    [check] = port_checks(
+        Settings(transports={"mesh": {"listen": "[::1]:0"}, "m": {"listen": "127.0.0.1:9"}}), False
+    )
+    assert check.state is State.OK
+
+
+async def test_without_a_stun_server_the_nat_is_not_guessed() -> None:
+    check = await nat_check(Settings())
+    assert (check.state, "stun = " in check.detail) == (State.OK, True)
+
+
+async def test_servers_that_are_silent_are_a_warning(monkeypatch) -> None:
+    monkeypatch.setattr("dicast.daemon.stun.TRY_S", 0.01)
+    check = await nat_check(Settings(transports={"webrtc": {"stun": ["stun:127.0.0.1:9"]}}))
+    assert (check.state, "turn = " in check.fix) == (State.WARNING, True)
+
+
+def test_ends_that_dial_need_no_port_and_no_meeting_place_is_invented() -> None:
+    hub = {"peers": ["wss://hub.example.org"], "listen": "0.0.0.0:7780", "public": True}
+    assert two_ends("websocket", hub) == ({"peers": ["wss://hub.example.org"], "public": True},) * 2
+    router = {"connect": ["tls/hub.example.org:7448"], "interface": "auto"}
+    assert two_ends("zenoh", router) == ({**router, "listen": (), "interface": ""},) * 2
+    assert two_ends("custom", {}) is None
