@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from dicast.base.codec import CodecError, decode, decode_as, encode
 from dicast.base.errors import Rejection
 from dicast.consensus.constants import EMBEDDER
 from dicast.consensus.frame import (
@@ -189,3 +190,32 @@ def test_theorem_3_3_a_checked_frame_keeps_p4(percentage_bp: int, seats: int, da
     with pytest.raises(Rejection) as caught:
         check_frame(frame, seats)
     assert caught.value.code == FrameFault.FAULTS
+
+
+@given(
+    st.sampled_from([1_000, 59_999, 60_000]),
+    st.sampled_from([1, 10_000]),
+    st.sampled_from([0, 2_000, 2_001]),
+)
+def test_a_frame_has_one_encoding_and_a_default_spelled_out_is_another(
+    deadline_ms: int, reveal_ms: int, grace_ms: int
+) -> None:
+    # int(str(…)) makes new objects, as a computed budget is one: msgspec leaves out only the same object.
+    times = {
+        name: int(str(value))
+        for name, value in (
+            ("deadline_ms", deadline_ms),
+            ("reveal_ms", reveal_ms),
+            ("grace_ms", grace_ms),
+        )
+    }
+    frame = Frame(quorum=1, sec_percentage_bp=5_000, sec_distance_bits={}, gates=(), **times)
+    usual = {"deadline_ms": 60_000, "reveal_ms": 10_000, "grace_ms": 2_000}
+    encoded = encode(frame)
+    spelled = {name for name in times if f'"{name}"'.encode() in encoded}
+    assert spelled == {name for name, value in times.items() if value != usual[name]}
+    assert decode_as(encoded, Frame) == frame
+    whole = encode({**decode(encoded), **times})  # type: ignore[dict-item]
+    if whole != encoded:
+        with pytest.raises(CodecError):
+            decode_as(whole, Frame)

@@ -18,6 +18,12 @@ from dicast.consensus.form import Form, form_fault, form_of
 from dicast.consensus.reasons import FrameFault
 
 
+_DEADLINE_MS = 60_000
+_REVEAL_MS = 10_000
+_GRACE_MS = 2_000
+_USUAL_TIMES = (("deadline_ms", _DEADLINE_MS), ("reveal_ms", _REVEAL_MS), ("grace_ms", _GRACE_MS))
+
+
 class JudgedFrame(msgspec.Struct, frozen=True, omit_defaults=True):
     """The part of a frame that the judge reads."""
 
@@ -41,9 +47,15 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     fuzzy: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     faults: int = 0
-    deadline_ms: int = 60_000
-    reveal_ms: int = 10_000
-    grace_ms: int = 2_000
+    deadline_ms: int = _DEADLINE_MS
+    reveal_ms: int = _REVEAL_MS
+    grace_ms: int = _GRACE_MS
+
+    def __post_init__(self) -> None:
+        """A default that is spelled out is the default: msgspec leaves out only the very same object."""
+        for name, usual in _USUAL_TIMES:
+            if getattr(self, name) == usual:
+                msgspec.structs.force_setattr(self, name, usual)
 
     def judged(self) -> JudgedFrame:
         """The part that the judge reads."""
