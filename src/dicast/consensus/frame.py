@@ -17,7 +17,6 @@ from dicast.consensus.constants import BASIS_POINTS, DISTANCE_BITS_MAX, EMBEDDER
 from dicast.consensus.form import Form, form_fault, form_of
 from dicast.consensus.reasons import FrameFault
 
-
 _DEADLINE_MS = 60_000
 _REVEAL_MS = 10_000
 _GRACE_MS = 2_000
