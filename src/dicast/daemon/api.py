@@ -67,7 +67,7 @@ class SettingsInForce(Call, frozen=True, tag="settings"):
 class Events(Call, frozen=True, tag="events"):
     """Tell me what happens from now on; `noisy` includes refused packets, `logs` the lines of the log.
 
-    `slim` leaves the certificates themselves out.
+    `slim` leaves the certificates themselves out, and begins with `listening`.
     """
 
     noisy: bool = False

@@ -23,7 +23,7 @@ from dicast.daemon.memory import resident_mb
 from dicast.daemon.one_ask import OneAsk
 from dicast.daemon.settings_view import settings_view
 from dicast.daemon.settling import Settling
-from dicast.daemon.tellings import LogLine, Told
+from dicast.daemon.tellings import Listening, LogLine, Told
 from dicast.protocol.directory import Peer
 from dicast.protocol.outputs import CertificateReady, PacketRefused, PeerSeen
 from dicast.protocol.records import Table
@@ -239,6 +239,8 @@ class Service:
 
         subscription = self._driver.reports.subscribe(wanted)
         told = 0
+        if call.slim:
+            on_event(Listening())
         try:
             while (report := await subscription.next()) is not None:
                 if subscription.dropped > told:

@@ -8,6 +8,10 @@ from dicast.protocol.inputs import InferenceFailed, InferenceFinished
 from dicast.protocol.outputs import Report
 
 
+class Listening(msgspec.Struct, frozen=True):
+    """Whoever asked for events hears everything from here on: the first of a slim stream."""
+
+
 class PeerGone(msgspec.Struct, frozen=True):
     """A peer's announcement ran out: nobody asks it any more until it announces itself again."""
 
@@ -65,7 +69,14 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 Telling = (
-    PeerGone | PacketsCounted | InferenceStarted | InferenceEnded | TransportChanged | DownloadMoved | LogLine
+    Listening
+    | PeerGone
+    | PacketsCounted
+    | InferenceStarted
+    | InferenceEnded
+    | TransportChanged
+    | DownloadMoved
+    | LogLine
 )
 Told = Report | Telling
 """Whatever a node tells its listeners."""

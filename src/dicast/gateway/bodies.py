@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from starlette.requests import Request
@@ -50,11 +50,29 @@ async def _whole(receive: Receive) -> bytes:
 
 def _decoded(content: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(content, type=kind)
+        return _typed(content, kind)
     except msgspec.ValidationError as error:
         raise GatewayError("invalid_request", f"{error}.", field=_field(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise GatewayError("invalid_json", f"The body is no JSON: {error}.") from error
+
+
+def _typed(content: bytes, kind: type[T]) -> T:
+    """The body as `kind`. JSON knows one kind of number: 60.0 is the whole number 60."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+    return msgspec.convert(_whole_numbers(msgspec.json.decode(content)), kind)
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole_numbers(one) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_whole_numbers(one) for one in cast("list[Any]", value)]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _field(complaint: str) -> str | None:

@@ -14,6 +14,7 @@ import msgspec
 from dicast.base.errors import DicastError
 from dicast.client import AsyncClient, Event
 from dicast.daemon.api import EVENT_NAMES, EVENT_TYPES, ReportsDropped
+from dicast.daemon.tellings import Listening
 from dicast.gateway.errors import GatewayError
 
 LISTENERS_MAX = 512
@@ -31,7 +32,7 @@ AGAIN_S = 1.0
 NODE_DOWN, NODE_UP, GAP, BYE, GATES = "node_down", "node_up", "gap", "bye", "gates_fired"
 OWN_TYPES = (NODE_DOWN, NODE_UP, GAP, BYE, GATES)
 """What the gateway adds to what the node tells."""
-TYPES = frozenset({*EVENT_TYPES, *OWN_TYPES})
+TYPES = frozenset({*EVENT_TYPES, *OWN_TYPES} - {"listening"})
 ALWAYS = frozenset({NODE_DOWN, NODE_UP, GAP, BYE})
 """What every filter lets through: without them a listener would not know what it does not know."""
 
@@ -208,10 +209,6 @@ class Live:
         """Hear the node, and hear it again when it was gone."""
         while True:
             try:
-                await self._client.status()
-                if self.is_down:
-                    self.is_down = False
-                    self.tell(NODE_UP, {})
                 async for event in self._client.events(logs=True, slim=True):
                     self._hear(event)
             except DicastError as error:
@@ -226,6 +223,10 @@ class Live:
             self.tell(NODE_DOWN, {"reason": reason})
 
     def _hear(self, event: Event) -> None:
+        if isinstance(event, Listening):
+            self.is_down = False
+            self.tell(NODE_UP, {})
+            return
         if isinstance(event, ReportsDropped):
             self.tell(GAP, {"missed": event.count})
             return

@@ -48,7 +48,7 @@ def document() -> dict[str, Any]:
 
 def _operation(spec: Spec, found: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
     schema = found.get(spec.answers, {})
-    content = {media: {"schema": schema if media == JSON else {"type": "string"}} for media in spec.media}
+    content = {media: {"schema": schema} if media == JSON else {} for media in spec.media}
     answers: dict[str, Any] = {str(spec.status): {"description": spec.says, "content": content}}
     for status in _refusals(spec):
         reference = {"schema": {"$ref": REFERENCE.format(name="ErrorAnswer")}}

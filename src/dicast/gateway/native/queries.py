@@ -91,6 +91,9 @@ def read_query(params: QueryParams, kind: type[T]) -> T:
     given: dict[str, Any] = dict(params)
     if len(given) != len(params.multi_items()):
         raise GatewayError("invalid_request", "A parameter stands there twice.")
+    nothing = [name for name, value in given.items() if value.lower() == "null"]
+    if any(name not in ("q", "model") for name in nothing):
+        raise invalid(nothing[0], "leave the parameter out instead.")
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
