@@ -8,9 +8,13 @@ import { vectors } from "./vectors.ts";
 
 const { certificate } = vectors("packets.json");
 
-test("the certificate holds and proves what is written down", () => {
-  const found = verifyCertificate(toUtf8(certificate.text));
-  const written = certificate.verification;
+const { encrypted } = vectors("sealed.json");
+
+test.each([
+  ["open", certificate.text, certificate.verification],
+  ["encrypted", encrypted.certificate, encrypted.verification],
+])("the %s certificate holds and proves what is written down", (_, text, written) => {
+  const found = verifyCertificate(toUtf8(text));
   expect(encode(found.verdict)).toBe(encode(written.verdict));
   expect({ ...found, verdict: null, events: null }).toEqual({
     requestId: written.request_id,
@@ -19,6 +23,7 @@ test("the certificate holds and proves what is written down", () => {
     verdict: null,
     events: null,
     admission: written.admission,
+    encrypted: written.encrypted,
     attempt: written.attempt,
     previous: written.previous,
     embeddings: written.embeddings,
@@ -29,6 +34,23 @@ test("the certificate holds and proves what is written down", () => {
     inputsWitnessed: written.inputs_witnessed,
     models: written.models,
   });
+});
+
+test("an encrypted round needs its own key", () => {
+  const whole = JSON.parse(encrypted.certificate);
+  const { round_key: _, ...keyless } = whole;
+  const refused = (sheet: unknown) => {
+    try {
+      verifyCertificate(toUtf8(encode(sheet)));
+    } catch (error) {
+      return (error as CertificateError).fault;
+    }
+    return null;
+  };
+  expect(refused(whole)).toBe(null);
+  expect(refused(keyless)).toBe("sealed");
+  expect(refused({ ...whole, round_key: "00".repeat(32) })).toBe("sealed");
+  expect(refused({ ...JSON.parse(certificate.text), round_key: whole.round_key })).toBe("shape");
 });
 
 test("every changed character breaks it", { timeout: 60_000 }, () => {

@@ -1,6 +1,7 @@
 /** What peers say in a round, and which JSON is such a body (`spec/10-messages.md`). */
-import { CodecError, decode, encode, type Json } from "../base/codec.ts";
+import { CodecError, decode, decodeUtf8, encode, type Json } from "../base/codec.ts";
 import { characters } from "../base/hashing.ts";
+import { SealError, unseal } from "./seal.ts";
 
 export interface Frame {
   quorum: number;
@@ -29,6 +30,8 @@ export interface Request {
   candidates_root: string;
   beacon_round: number;
   previous: string;
+  sealed: string;
+  wraps: string[];
 }
 
 export interface Panel {
@@ -57,6 +60,8 @@ const label: Rule = text(0, 256);
 const word: Rule = text(1, 64);
 const anyText: Rule = text(0, Infinity);
 const version: Rule = integer(1, 1);
+const payload: Rule = matches(/^(?=[\s\S]{0,87472}$)[A-Za-z0-9+/]*={0,2}$/);
+const ENCRYPTED_MEMBERS_MAX = 64;
 
 const FRAME: Fields = {
   quorum: { rule: whole },
@@ -74,7 +79,7 @@ const FRAME: Fields = {
 const MESSAGE: Fields = { role: { rule: matches(/^(system|user|assistant)$/) }, content: { rule: anyText } };
 const REQUEST: Fields = {
   v: { rule: version },
-  messages: { rule: listOf(record(MESSAGE), 1, 256) },
+  messages: { rule: listOf(record(MESSAGE), 0, 256), otherwise: [] },
   frame: { rule: record(FRAME) },
   admission: { rule: matches(/^(listed|drawn|open)$/) },
   seats: { rule: seatCount },
@@ -89,10 +94,31 @@ const REQUEST: Fields = {
   candidates_root: { rule: hex64OrNone, otherwise: "" },
   beacon_round: { rule: count, otherwise: 0 },
   previous: { rule: hex64OrNone, otherwise: "" },
+  sealed: { rule: payload, otherwise: "" },
+  wraps: { rule: listOf(payload, 0, ENCRYPTED_MEMBERS_MAX), otherwise: [] },
+};
+/** What an encrypted request seals. */
+const QUESTION: Fields = {
+  messages: { rule: listOf(record(MESSAGE), 1, 256) },
+  schema: { rule: text(0, 32_768), otherwise: "" },
+  exact: { rule: listOf(anyText, 0, Infinity), otherwise: [] },
+  fuzzy: { rule: listOf(anyText, 0, Infinity), otherwise: [] },
+  labels: { rule: listOf(anyText, 0, Infinity), otherwise: [] },
 };
 const USAGE: Fields = Object.fromEntries(
   ["prompt_tokens", "completion_tokens", "first_token_ms", "total_ms"].map((name) => [name, { rule: count }]),
 );
+
+const REVEAL: Fields = {
+  v: { rule: version },
+  answer: { rule: anyText },
+  model: { rule: label },
+  salt: { rule: hex64 },
+  embeddings: { rule: mapOf(label, anyText, 8) },
+  usage: { rule: record(USAGE) },
+  engine: { rule: word },
+};
+const SEALED_REVEAL: Fields = { v: { rule: version }, sealed: { rule: payload } };
 
 const BODIES: Record<number, Fields> = {
   4110: REQUEST,
@@ -104,26 +130,65 @@ const BODIES: Record<number, Fields> = {
   },
   4112: { v: { rule: version }, digest: { rule: hex64 } },
   4113: { v: { rule: version }, commits: { rule: listOf(hex64, 0, 256) } },
-  4114: {
-    v: { rule: version },
-    answer: { rule: anyText },
-    model: { rule: label },
-    salt: { rule: hex64 },
-    embeddings: { rule: mapOf(label, anyText, 8) },
-    usage: { rule: record(USAGE) },
-    engine: { rule: word },
-  },
+  4114: REVEAL,
   4115: { v: { rule: version }, reveals: { rule: listOf(hex64, 0, 256) }, selection_salt: { rule: hex64 } },
   4116: { v: { rule: version }, digest: { rule: hex64 } },
 };
 
 /** The body of an event of a round; raises `CodecError` unless the content is exactly one. */
 export function bodyOf(kind: number, content: string): Record<string, Json> {
-  const fields = BODIES[kind];
+  const fields = BODIES[kind] === REVEAL && content.startsWith('{"sealed":') ? SEALED_REVEAL : BODIES[kind];
   if (fields === undefined) throw new CodecError("No message of a round has this kind.");
   const value = decode(content);
   if (!record(fields)(value)) throw new CodecError("The body is not of its kind.");
-  return filled(fields, value as Record<string, Json>);
+  const found = filled(fields, value as Record<string, Json>);
+  if (fields === REQUEST) checkOpenOrSealed(found as unknown as Request);
+  return found;
+}
+
+/** The request as its requester meant it; a plain one as it is. Raises `SealError`. */
+export function openedRequest(request: Request, key: Uint8Array | null): Request {
+  if (!request.sealed) return request;
+  const { frame } = request;
+  if (frame.exact.length || frame.fuzzy.length || frame.labels.length || request.schema) {
+    throw new SealError("A part of the question stands outside of the seal.");
+  }
+  if (request.admission !== "listed" || request.wraps.length !== request.members.length) {
+    throw new SealError("The wraps are not those of the members.");
+  }
+  if (key === null) throw new SealError("The round is encrypted, and its key is not known.");
+  const question = sealedBody(request.sealed, key, QUESTION) as unknown as Pick<Request, "messages" | "schema"> & Frame;
+  const { messages, schema, exact, fuzzy, labels } = question;
+  return { ...request, messages, schema, frame: { ...frame, exact, fuzzy, labels }, sealed: "", wraps: [] };
+}
+
+/** The reveal that was meant; null when it is open in an encrypted round, sealed in a plain one, or junk. */
+export function heardReveal(body: Reveal | { sealed: string }, key: Uint8Array | null): Reveal | null {
+  if (!("sealed" in body)) return key === null ? body : null;
+  if (key === null) return null;
+  try {
+    return sealedBody(body.sealed, key, REVEAL) as unknown as Reveal;
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
+}
+
+function sealedBody(sealed: string, key: Uint8Array, fields: Fields): Record<string, Json> {
+  const opened = unseal(sealed, key);
+  try {
+    const value = decode(decodeUtf8(opened));
+    if (record(fields)(value)) return filled(fields, value as Record<string, Json>);
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+  }
+  throw new SealError("What was sealed is not what it should be.");
+}
+
+function checkOpenOrSealed({ messages, sealed, wraps }: Request): void {
+  if (messages.length > 0 === Boolean(sealed) || wraps.length > 0 !== Boolean(sealed)) {
+    throw new CodecError("A request is either open or sealed.");
+  }
 }
 
 function filled(fields: Fields, value: Record<string, Json>): Record<string, Json> {

@@ -1,10 +1,11 @@
 /** Checking a certificate where it is read, with nobody's help (`spec/12-certificate.md`). */
 import { CodecError, decode, decodeUtf8, encode, type Json } from "../base/codec.ts";
-import { taggedHex } from "../base/hashing.ts";
+import { fromHex, taggedHex } from "../base/hashing.ts";
 import { type Case, CaseError, checkCase } from "../consensus/case.ts";
 import { judge, type Verdict } from "../consensus/judge.ts";
-import { bodyOf, type Panel, type Request, type Reveal } from "./bodies.ts";
+import { bodyOf, heardReveal, openedRequest, type Panel, type Request, type Reveal } from "./bodies.ts";
 import { isSigned, type Packet, packetOf } from "./packets.ts";
+import { keyedVerdict, SealError } from "./seal.ts";
 import { hasBits, isDrawn, isPossible, opened, promptText, type Round, type Said, seatsOf } from "./round.ts";
 
 const CERTIFICATE_BYTES_MAX = 64 * 1024 * 1024;
@@ -18,7 +19,7 @@ const CLOSE = 4115;
 const SIGNATURE = 4116;
 
 export type Fault =
-  | "shape" | "signature_broken" | "wrong_network" | "request_missing" | "request_impossible" | "panel_not_drawn"
+  | "shape" | "sealed" | "signature_broken" | "wrong_network" | "request_missing" | "request_impossible" | "panel_not_drawn"
   | "packet_misplaced" | "packet_missing" | "contradiction" | "embedding_wrong" | "verdict_differs" | "signature_differs";
 
 /** The certificate does not hold: the first wrong thing, and what it is about. */
@@ -38,6 +39,7 @@ export interface Verification {
   prompt: string;
   verdict: Verdict;
   admission: "listed" | "drawn" | "open";
+  encrypted: boolean;
   attempt: number;
   previous: string;
   embeddings: "not_needed" | "not_checked";
@@ -56,13 +58,15 @@ interface Sheet {
   events: Json[];
   recomputed: Bits;
   verdict: Json;
+  round_key?: string;
 }
 
 /** Check every signature, digest and step; raises `CertificateError`. */
 export function verifyCertificate(data: Uint8Array): Verification {
   const sheet = sheetOf(data);
   const packets = sheet.events.map(signed);
-  const round = replay(packets);
+  const key = sheet.round_key ? fromHex(sheet.round_key) : null;
+  const round = replay(packets, key);
   const [bits, embeddings] = bitsOf(round, sheet.recomputed);
   const verdict = verdictOf(round, bits);
   if (encode(verdict) !== encode(sheet.verdict)) {
@@ -76,6 +80,7 @@ export function verifyCertificate(data: Uint8Array): Verification {
     prompt: promptText(body),
     verdict,
     admission: body.admission,
+    encrypted: key !== null,
     attempt: body.attempt,
     previous: body.previous,
     embeddings,
@@ -98,8 +103,9 @@ function sheetOf(data: Uint8Array): Sheet {
     throw asFault(error, "shape", "not a certificate: ");
   }
   const sheet = value as unknown as { v: Json } & Sheet;
+  const names = isObject(value) ? Object.keys(value as object).filter((name) => name !== "round_key").sort() : [];
   const isShaped =
-    isObject(value) && Object.keys(value as object).sort().join() === "events,recomputed,v,verdict" &&
+    names.join() === "events,recomputed,v,verdict" && /^([0-9a-f]{64})?$/.test(sheet.round_key ?? "") &&
     Number.isSafeInteger(sheet.v) && Array.isArray(sheet.events) && sheet.events.every(isObject) && isObject(sheet.verdict) &&
     isObject(sheet.recomputed) &&
     Object.values(sheet.recomputed).every((of) => isObject(of) && Object.values(of).every((bits) => typeof bits === "string"));
@@ -120,25 +126,37 @@ function signed(event: Json): Packet {
 }
 
 /** Let a fresh round hear the packets in order: each must be accepted. */
-function replay(packets: Packet[]): Round {
+function replay(packets: Packet[], key: Uint8Array | null): Round {
   let round: Round | null = null;
   for (const packet of packets) {
     let body: Record<string, Json>;
     try {
       body = bodyOf(packet.kind, packet.content);
     } catch (error) {
-      throw asFault(error, "shape", `event ${packet.id}: `);
+      throw asFault(error, packet.content.startsWith("A") ? "sealed" : "shape", `event ${packet.id}: `);
     }
     if (round === null) {
-      if (packet.kind !== REQUEST) throw new CertificateError("request_missing", "the first event is not a request");
-      const request = body as unknown as Request;
-      if (!isPossible(request)) throw new CertificateError("request_impossible", "the request's frame or members cannot hold");
-      round = opened(packet, request);
+      round = openedRound(packet, body, key);
     } else {
       hear(round, packet, body);
     }
   }
   return complete(round);
+}
+
+function openedRound(packet: Packet, body: Record<string, Json>, key: Uint8Array | null): Round {
+  if (packet.kind !== REQUEST) throw new CertificateError("request_missing", "the first event is not a request");
+  const sealed = body as unknown as Request;
+  if (key !== null && !sealed.sealed) throw new CertificateError("shape", "it brings a key to a round that is not encrypted");
+  let request: Request;
+  try {
+    request = openedRequest(sealed, key);
+  } catch (error) {
+    if (error instanceof SealError) throw new CertificateError("sealed", `the question is encrypted: ${error.message}`);
+    throw error;
+  }
+  if (!isPossible(request)) throw new CertificateError("request_impossible", "the request's frame or members cannot hold");
+  return opened(packet, request, key);
 }
 
 function complete(round: Round | null): Round {
@@ -177,7 +195,7 @@ function hear(round: Round, packet: Packet, body: Record<string, Json>): void {
     case QUORUM:
       return hearQuorum(round, said as Said<{ commits: string[] }>);
     case REVEAL:
-      return hearReveal(round, said as Said<Reveal>);
+      return hearReveal(round, said as Said<Reveal | { sealed: string }>);
     case CLOSE:
       return hearClose(round, said as Said<{ reveals: string[]; selection_salt: string }>);
     default:
@@ -208,7 +226,7 @@ function hearQuorum(round: Round, said: Said<{ commits: string[] }>): void {
   round.quorum = said;
 }
 
-function hearReveal(round: Round, said: Said<Reveal>): void {
+function hearReveal(round: Round, said: Said<Reveal | { sealed: string }>): void {
   const { id, author } = said.packet;
   const isInside = round.close?.body.reveals.includes(id) ?? false;
   once(round.reveals, said.packet);
@@ -219,8 +237,9 @@ function hearReveal(round: Round, said: Said<Reveal>): void {
     const isKnown = round.seats.has(author) || round.opening.body.admission === "open";
     if (committed.length === sealed.size || !isKnown) throw misplaced(said.packet, "not_member");
   }
-  if (!hasBits(said.body, round.opening.body)) throw misplaced(said.packet, "body");
-  round.reveals.set(author, said);
+  const reveal = heardReveal(said.body, round.key);
+  if (reveal === null || !hasBits(reveal, round.opening.body)) throw misplaced(said.packet, "body");
+  round.reveals.set(author, { packet: said.packet, body: reveal });
 }
 
 function hearClose(round: Round, said: Said<{ reveals: string[]; selection_salt: string }>): void {
@@ -311,7 +330,8 @@ function caseOf(round: Round, recomputed: Bits): Case {
 /** Signatures over another verdict are a fault: a certificate holds none of them. */
 function countSignatures(round: Round, verdict: Verdict): number {
   const { topic, id } = round.opening.packet;
-  const expected = taggedHex("dicast/signature/1", topic, id, round.quorum!.packet.id, round.close!.packet.id, verdict.digest);
+  const digest = round.key ? keyedVerdict(round.key, verdict.digest) : verdict.digest;
+  const expected = taggedHex("dicast/signature/1", topic, id, round.quorum!.packet.id, round.close!.packet.id, digest);
   let seats = 0;
   for (const [author, said] of round.signatures) {
     if (said.body.digest !== expected) throw new CertificateError("signature_differs", "a signature is about another verdict");

@@ -19,6 +19,7 @@ export interface Said<T> {
 
 /** What a round has heard. A second packet of one kind by one key contradicts the first. */
 export interface Round {
+  key: Uint8Array | null;
   opening: Said<Request>;
   seats: Map<string, number>;
   panel: Said<Panel> | null;
@@ -30,9 +31,10 @@ export interface Round {
 }
 
 /** A round that has heard its request. */
-export function opened(packet: Packet, body: Request): Round {
+export function opened(packet: Packet, body: Request, key: Uint8Array | null): Round {
   const members = body.admission === "listed" ? body.members : [];
   return {
+    key,
     opening: { packet, body },
     seats: new Map(members.map((member) => [member, 1])),
     panel: null,
