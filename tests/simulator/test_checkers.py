@@ -10,8 +10,9 @@ from dicast.consensus.judge import judge
 from dicast.consensus.reasons import Status
 from dicast.protocol.envelope import PacketReader, make_packet
 from dicast.protocol.messages import Commit, Kind, Quorum, Reveal, Signature
+from dicast.protocol.network import NetworkSecret
 from dicast.protocol.outputs import Batch, CertificateReady, Penalised, RoundDecided, RoundOpened
-from dicast.simulator import checkers, round_checkers
+from dicast.simulator import checkers, round_checkers, secrecy_checkers
 from dicast.simulator.embedder import EMBEDDER, embed
 from dicast.simulator.engines import sentence
 from dicast.simulator.ledger import Violation
@@ -144,6 +145,18 @@ def test_a_certificate_that_does_not_verify_or_overstates_its_signatures(world):
     broken = ready.certificate.replace(b'"accepted"', b'"undetermined"')
     _replace_told(world, CertificateReady, certificate=broken)
     _fails(checkers.certificates_hold, world, "verdict_differs")
+
+
+def test_what_was_to_be_sealed_and_is_not(world):
+    [asked] = world.ledger.asked
+    question = msgspec.structs.replace(asked.question, encrypted=True)
+    world.ledger.asked = [msgspec.structs.replace(asked, question=question)]
+    _fails(secrecy_checkers.prompts_stay_sealed, world, "is told in a REQUEST")
+    _fails(secrecy_checkers.answers_stay_sealed, world, "reveals to everybody")
+    world.ledger.asked.append(asked)  # the same words were asked in the open as well
+    secrecy_checkers.prompts_stay_sealed(world.ledger, world.faults)
+    world.ledger.secret = NetworkSecret(world.topic, bytes(32))
+    _fails(secrecy_checkers.private_stays_private, world, "an open ANNOUNCEMENT")
 
 
 def _judged(world, **changes):

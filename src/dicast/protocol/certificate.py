@@ -133,10 +133,14 @@ def signed_seats(round_: Round, topic: str, verdict: Verdict) -> int:
 def verdict_signature(round_: Round, topic: str, verdict: Verdict) -> Digest:
     """What a member of this closed round signs for a verdict."""
     quorum, close = round_.ends()
-    digest = verdict.digest
-    if round_.key is not None:  # or the answer could be guessed, and the guess be held against the signature
-        digest = hmac_sha256(round_.key, b"dicast/sealed-verdict/1" + bytes.fromhex(digest)).hex()
-    return signature_digest(topic, round_.id, quorum.id, close.id, digest)
+    return signature_digest(topic, round_.id, quorum.id, close.id, shown_digest(verdict, round_.key))
+
+
+def shown_digest(verdict: Verdict, key: bytes | None) -> str:
+    """The verdict's digest; keyed in an encrypted round, or guesses at the answer could be tried on it."""
+    if key is None:
+        return verdict.digest
+    return hmac_sha256(key, b"dicast/sealed-verdict/1" + bytes.fromhex(verdict.digest)).hex()
 
 
 def make_certificate(round_: Round, verdict: Verdict, bits: Bits) -> bytes:

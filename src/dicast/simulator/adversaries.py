@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.types import EventId, Now
-from dicast.protocol.envelope import Packet, make_packet
+from dicast.protocol.envelope import Packet, sign_packet, tags_for
 from dicast.protocol.inputs import Input, PacketReceived
-from dicast.protocol.messages import Body, Kind, Request, prompt_text
+from dicast.protocol.messages import KINDS, Body, Kind, Request, prompt_text
 from dicast.protocol.outputs import Batch, Send, StartInference
 from dicast.simulator.dice import Dice
 from dicast.simulator.engines import answer, spliced
 from dicast.simulator.host import Conduct, Host
+from dicast.simulator.spyglass import Spyglass
 from dicast.simulator.world import World
 
 Maker = Callable[[World, Host], Conduct]
@@ -27,12 +29,13 @@ class Adversary(Conduct):
         self.key = host.machine.identity.key
         self.dice = Dice(world.seed, f"{self.name} {host.index}")
         self.requests: dict[EventId, Request] = {}
+        self.spyglass = Spyglass([self.key])
 
     def read(self, wire: bytes) -> tuple[Packet, Body] | None:
         """The packet and its body; None when it is no packet."""
         try:
             packet = self.world.reader.parse(wire)
-            return packet, self.world.reader.body(packet)
+            return packet, self.spyglass.look(packet, self.world.reader.body(packet))
         except RemoteProtocolError:
             return None
 
@@ -52,7 +55,12 @@ class Adversary(Conduct):
 
     def sign(self, body: Body, now: Now, predecessor: EventId | None) -> bytes:
         """A packet of this host's key."""
-        return make_packet(self.key, self.topic, body, now, predecessor=predecessor).wire
+        return self.sign_as(self.key, self.spyglass.hide(body, self.key, predecessor), now, predecessor)
+
+    def sign_as(self, key: KeyPair, body: Body, now: Now, predecessor: EventId | None) -> bytes:
+        """A packet of any key, sealed where the network is private."""
+        tags = tags_for(KINDS[type(body)], self.topic, now, predecessor, ())
+        return sign_packet(key, body, tags, now, self.world.secret).wire
 
     def publish(self, wire: bytes, delay_ms: int = 0) -> None:
         """Send a packet around the node, later if wanted."""

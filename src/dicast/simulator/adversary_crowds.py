@@ -7,7 +7,6 @@ from dicast.base.crypto import KeyPair
 from dicast.base.events import encode_event, sign_event
 from dicast.base.types import EventId, Now
 from dicast.consensus.constants import EMBEDDER
-from dicast.protocol.envelope import make_packet
 from dicast.protocol.inputs import Input
 from dicast.protocol.messages import (
     Admission,
@@ -112,10 +111,10 @@ class Sybils(Adversary):
                 v=1, models=(OFFERED,), roles=(Role.WORKER,), embedders=(EMBEDDER,), slots=64
             )
             for key in self._keys:
-                self.publish(make_packet(key, self.topic, offer, now).wire, 50)
+                self.publish(self.sign_as(key, offer, now, None), 50)
         if found is not None and isinstance(found[1], Request):
             keys = self._keys if found[1].admission is Admission.OPEN else self._keys[:2]
             for key in keys:
                 junk = Commit(v=1, digest=self.dice.octets(32).hex())
-                self.publish(make_packet(key, self.topic, junk, now, found[0].id).wire, 20)
+                self.publish(self.sign_as(key, junk, now, found[0].id), 20)
         return received

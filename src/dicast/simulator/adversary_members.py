@@ -7,7 +7,7 @@ import msgspec
 from dicast.base.types import EventId, NodeId, Now
 from dicast.protocol.envelope import Packet
 from dicast.protocol.inputs import Input
-from dicast.protocol.messages import Body, Commit, Evidence, Kind, Quorum, Reveal, Signature
+from dicast.protocol.messages import Body, Commit, Evidence, Kind, Quorum, Reveal, SealedReveal, Signature
 from dicast.simulator.adversaries import Adversary, Tampering
 from dicast.simulator.host import Host
 from dicast.simulator.world import World
@@ -47,7 +47,7 @@ class Copier(Tampering):
             assert start is not None, "checked above"
             self._victims[start] = packet.author
             self.publish(self.sign(Commit(v=1, digest=body.digest), now, start))
-        elif isinstance(body, Reveal) and packet.author in self._victims.values():
+        elif isinstance(body, Reveal | SealedReveal) and packet.author in self._victims.values():
             self.publish(self.sign(body, now, packet.predecessor))
         return received
 

@@ -22,6 +22,7 @@ from dicast.simulator.embedder import embed
 from dicast.simulator.faults import Faults
 from dicast.simulator.ledger import Ask, Ledger, Sent, Violation
 from dicast.simulator.rounds import request_of
+from dicast.simulator.secrecy_checkers import answers_stay_sealed, private_stays_private, prompts_stay_sealed
 
 Checker = Callable[[Ledger, Faults], None]
 SLACK_MS = 6_000
@@ -165,7 +166,7 @@ def certificates_hold(ledger: Ledger, faults: Faults) -> None:
         if not isinstance(report, CertificateReady) or not ledger.is_honest(told.host):
             continue
         try:
-            found = verify(report.certificate, _embed, _READER)
+            found = verify(report.certificate, _embed, PacketReader(ledger.secret))
         except CertificateError as error:
             raise Violation("certificates_hold", told.at_ms, f"n{told.host}: {error}") from error
         if found.signed_seats != report.signed_seats or found.embeddings is EmbeddingCheck.NOT_CHECKED:
@@ -236,4 +237,7 @@ CHECKERS: tuple[Checker, ...] = (
     an_end_is_an_end,
     healthy_asks_are_accepted,
     certificates_hold,
+    prompts_stay_sealed,
+    answers_stay_sealed,
+    private_stays_private,
 )

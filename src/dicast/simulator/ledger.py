@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
+from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
-from dicast.base.types import EventId, NodeId
+from dicast.base.types import EventId
 from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.inputs import Question
 from dicast.protocol.messages import Body, Kind
+from dicast.protocol.network import NetworkSecret
 from dicast.protocol.outputs import AskRefused, PacketRefused, Report, RoundDecided, RoundEnded
+from dicast.simulator.spyglass import Spyglass
 
 
 class Violation(Exception):  # noqa: N818  (what a checker finds; the word of the spec)
@@ -60,8 +63,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger:
     """History by packet and by fact. Honest means: no part of the node was replaced."""
 
-    def __init__(self, node_ids: Iterable[NodeId]) -> None:
-        self.node_ids = tuple(node_ids)
+    def __init__(self, keys: Sequence[KeyPair], secret: NetworkSecret | None = None) -> None:
+        self.node_ids = tuple(key.node_id for key in keys)
+        self.secret = secret
+        self.spyglass = Spyglass(keys)
         self.dishonest: set[int] = set()
         self.honest_ids = set(self.node_ids)
         self.sent: list[Sent] = []
@@ -99,7 +104,7 @@ class Ledger:
         """Remember a packet once it is on a disk or leaves, whichever is first: `by_id` has that moment."""
         try:
             packet = reader.parse(wire)
-            body = reader.body(packet)
+            body = self.spyglass.look(packet, reader.body(packet))
         except RemoteProtocolError:
             return None
         if packet.id not in self.by_id and reader.is_signed(packet):

@@ -11,7 +11,7 @@ from dicast.base.types import Digest, NodeId, RequestId
 from dicast.consensus.judge import Case, CaseReveal, Verdict, judge
 from dicast.consensus.reasons import Outcome, Status
 from dicast.consensus.selection import selection_seed, selection_ticket
-from dicast.protocol.certificate import signature_digest
+from dicast.protocol.certificate import shown_digest, signature_digest
 from dicast.protocol.messages import Kind, Request, Signature
 from dicast.protocol.outputs import RoundDecided
 from dicast.simulator.embedder import EMBEDDER, distance
@@ -50,7 +50,8 @@ def signed_as_judged(ledger: Ledger, judged: Judged) -> None:
     """P8: what honest nodes sign and report is what the judge says of this very close."""
     sealed, verdict = judged.sealed, judged.verdict
     request, close_id = sealed.request.packet, sealed.close.packet.id
-    expected = signature_digest(request.topic, request.id, sealed.quorum.packet.id, close_id, verdict.digest)
+    digest = shown_digest(verdict, ledger.spyglass.key_of(request.id))
+    expected = signature_digest(request.topic, request.id, sealed.quorum.packet.id, close_id, digest)
     for sent in ledger.of_kind(Kind.SIGNATURE):
         about_this = sent.packet.predecessor == close_id and sent.packet.author in ledger.honest_ids
         if about_this and sent.body != Signature(v=1, digest=expected):

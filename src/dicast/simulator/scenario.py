@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from dicast.consensus.constants import EMBEDDER
 from dicast.protocol.envelope import PacketReader
 from dicast.protocol.inputs import BeaconSeen
 from dicast.protocol.messages import Admission, Role
+from dicast.protocol.network import NetworkSecret, network_secret
 from dicast.protocol.node import Node
 from dicast.protocol.outputs import Put
 from dicast.protocol.records import ENCODER, StandingRecord, Table
@@ -43,6 +45,9 @@ DISHONEST_MAX = 12
 FOLLOWERS_PM = 120
 """Hosts in a thousand that only ask."""
 
+PRIVATE_PM = 150
+"""Worlds in a thousand on a private network: every packet there costs a seal as well."""
+
 MEMBERS = (
     Liar, Colluder, Chorus, Splicer, Babbler, Withholder, Copier, LateCommitter, TwoCommits, TwoReveals,
     FalseEmbedder, FalseSigner, Framer, Spammer, Sybils,
@@ -61,7 +66,9 @@ def make_node(machine: Machine, tables: Tables, reader: PacketReader) -> Node:
 def make_world(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False) -> World:
     """World `seed`, with its cast and questions in place."""
     faults = draw_faults(seed, nodes, minutes)
-    world = bare_world(seed, nodes, faults, keep_lines=keep_lines)
+    secret = _secret() if Dice(seed, "private").chance(PRIVATE_PM) else None
+    hosts = _hosts(seed, nodes, faults, secret)
+    world = World(seed, hosts, faults, make_node=make_node, trace=Trace(keep_lines=keep_lines))
     for index, name in draw_cast(seed, nodes).items():
         cast(world, index, name)
     if faults.forging_relay:
@@ -78,10 +85,14 @@ def make_world(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False)
 def bare_world(
     seed: int, nodes: int, faults: Faults, *, keep_lines: bool = False, maker: NodeMaker = make_node
 ) -> World:
-    """Honest hosts and faults, nobody asking."""
-    dice = Dice(seed, "machines")
-    hosts = [_host(seed, index, faults, dice) for index in range(nodes)]
+    """Honest hosts and faults on an open network, nobody asking."""
+    hosts = _hosts(seed, nodes, faults, None)
     return World(seed, hosts, faults, make_node=maker, trace=Trace(keep_lines=keep_lines))
+
+
+def _hosts(seed: int, nodes: int, faults: Faults, secret: NetworkSecret | None) -> list[Host]:
+    dice = Dice(seed, "machines")
+    return [_host(seed, index, faults, dice, secret) for index in range(nodes)]
 
 
 def draw_cast(seed: int, nodes: int) -> dict[int, str]:
@@ -110,13 +121,22 @@ def shine(world: World, asks: list[Ask]) -> None:
         world.heap.schedule(number * BEACON_PERIOD_MS, world.see_beacon, BeaconSeen(number, value))
 
 
-def _host(seed: int, index: int, faults: Faults, dice: Dice) -> Host:
+def _host(seed: int, index: int, faults: Faults, dice: Dice, secret: NetworkSecret | None) -> Host:
     follower = dice.chance(FOLLOWERS_PM) and index > 0
     roles = () if follower else (Role.WORKER, Role.VALIDATOR)
     settings = NodeSettings(
-        network=NETWORK, roles=roles, embedders=() if follower else (EMBEDDER,), slots=dice.between(6, 12)
+        network=NETWORK,
+        roles=roles,
+        embedders=() if follower else (EMBEDDER,),
+        slots=dice.between(6, 12),
+        secret=secret,
     )
     return Host(Machine(index, make_identity(seed, index), settings), HostClock(0, faults.skews_ms[index]))
+
+
+@functools.cache
+def _secret() -> NetworkSecret:
+    return network_secret(NETWORK, "the passphrase of every simulated network")
 
 
 def give_standing(world: World, agreed: int) -> None:

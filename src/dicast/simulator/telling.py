@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicast.protocol.messages import Close, Commit, Evidence, Quorum, Request, Reveal, Want
+from dicast.protocol.messages import Close, Commit, Evidence, Quorum, Request, Reveal, SealedReveal, Want
 from dicast.protocol.outputs import MemberProgress, PacketRefused, PeerSeen, Report, RoundDecided
 from dicast.simulator.ledger import Sent
 
@@ -44,6 +44,8 @@ def _body_text(sent: Sent) -> str:
             return f": {len(ids)} ids {' '.join(one[:SHORT] for one in ids)}"
         case Reveal(answer=answer):
             return f": {answer[:60]!r}"
+        case SealedReveal():
+            return ": sealed"
         case Evidence(packets=packets):
             return ": " + " against ".join(wire[:120] for wire in packets)
         case _:

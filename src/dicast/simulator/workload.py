@@ -31,6 +31,8 @@ HEALTHY = 1_000
 PERCENTAGES_BP = (5_100, 5_700, 6_600, 7_000, 8_000)
 CANCELLED_PM = 120
 """Questions in a thousand whose asker loses interest."""
+ENCRYPTED_PM = 500
+"""Listed questions in a thousand that are encrypted."""
 GATES = ("numbers", "entities", "polarity")
 
 
@@ -39,13 +41,22 @@ def draw_asks(seed: int, hosts: list[Host], faults: Faults) -> list[Ask]:
     dice = Dice(seed, "workload")
     asks = [_troubled(dice, hosts, faults, number) for number in range(dice.between(1, ASKS_MAX))]
     impatient = Dice(seed, "cancel")
-    return [*(_cancelled(impatient, asked) for asked in asks), _healthy(dice, hosts, faults)]
+    discreet = Dice(seed, "encrypted")
+    asks = [*(_cancelled(impatient, asked) for asked in asks), _healthy(dice, hosts, faults)]
+    return [_encrypted(discreet, asked) for asked in asks]
 
 
 def _cancelled(dice: Dice, asked: Ask) -> Ask:
     """The same question, or one whose asker loses interest."""
     after_ms = dice.between(1, 6_000) if dice.chance(CANCELLED_PM) else 0
     return msgspec.structs.replace(asked, cancel_after_ms=after_ms)
+
+
+def _encrypted(dice: Dice, asked: Ask) -> Ask:
+    """The same question, or one that only its members shall read."""
+    encrypted = dice.chance(ENCRYPTED_PM) and asked.question.admission == "listed"
+    changed = msgspec.structs.replace(asked.question, encrypted=encrypted)
+    return msgspec.structs.replace(asked, question=changed)
 
 
 def beacon_round(at_ms: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dicast.protocol.envelope import PacketReader, topic_of
+from dicast.protocol.envelope import PacketReader
 from dicast.protocol.inputs import (
     Asked,
     BeaconSeen,
@@ -75,13 +75,15 @@ class World:
         self.hosts = list(hosts)
         self.faults = faults
         self.trace = trace
-        self.reader: PacketReader = RememberingReader()
+        settings = self.hosts[0].machine.settings
+        self.secret = settings.secret
+        self.reader: PacketReader = RememberingReader(self.secret)
         self.heap = Heap()
         self.network = Network(self.heap, Dice(seed, "network"), self._deliver)
         self.dice = Dice(seed, "world")
         self.handled = 0
-        self.ledger = Ledger([host.machine.node_id for host in self.hosts])
-        self.topic = topic_of(self.hosts[0].machine.settings.network)
+        self.ledger = Ledger([host.machine.identity.key for host in self.hosts], self.secret)
+        self.topic = settings.topic
         self.librarian: Host | None = None
         """If set, announcements reach this host only: the directory that the others would share with it."""
         self.watchers: list[Watcher] = []
