@@ -44,6 +44,7 @@ class AskKeywords(TypedDict, total=False):
     fuzzy: tuple[str, ...]
     schema: str
     admission: Admission
+    encrypted: bool
 
 
 class AsyncClient:
@@ -101,7 +102,7 @@ class AsyncClient:
     def events(self, *, noisy: bool = False, logs: bool = False, slim: bool = False) -> AsyncIterator[Event]:
         """Everything that the node tells from now on; `noisy` includes refused packets, `logs` its log.
 
-        `slim` leaves the certificates themselves out.
+        `slim` leaves the certificates themselves out, and begins with `Listening`.
         """
         return self._channel.events(api.Events(noisy=noisy, logs=logs, slim=slim))
 

@@ -68,6 +68,8 @@ class QuestionFlags:
     "How freely models choose their words (0 to 2)."
     certificate: Path | None = None
     "Write the certificate to this file."
+    encrypted: Annotated[bool | None, Parameter(negative="--plain")] = None
+    "Let only the members read question and answers, or, plain, everybody on the network."
 
 
 NO_FRAME, NO_QUESTION = FrameFlags(), QuestionFlags()
@@ -114,6 +116,7 @@ def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
         "system": question.system,
         "max_tokens": question.max_tokens,
         "temperature": question.temperature,
+        "encrypted": question.encrypted,
     }
     return AskKeywords(**{name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
 

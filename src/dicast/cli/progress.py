@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, cast
-
-import msgspec
 
 from dicast.cli.output import note
 from dicast.client_channel import Event
 from dicast.consensus.reasons import Reason, Status
 from dicast.consensus.verdict import Verdict
 from dicast.daemon import api
-from dicast.protocol.messages import Kind
+from dicast.protocol.disclosed import revealed
 from dicast.protocol.outputs import MemberProgress, RoundDecided, RoundOpened, RoundProgress
 
+ENCRYPTED_PROMPT = "Question and answers are encrypted to the members: nobody else can read them."
 OPEN_PROMPT = "The prompt and the answers travel in the open: the relays and all members can read them."
 NOT_TRUTH = "Agreement is not truth: a wrong noun that most models share passes. Keys are not people."
 WORDING = "agreed in content; the wording is one node's"
@@ -97,7 +94,7 @@ def explain_plan(plan: api.PlanResult) -> None:
     note(f"Asking {asked}; {plan.quorum} must commit, {plan.need} must agree.")
     if plan.seats > 1:
         note(f"Chance that a lie is accepted: {rates_in_words(plan)}.")
-    note(OPEN_PROMPT)
+    note(ENCRYPTED_PROMPT if plan.encrypted else OPEN_PROMPT)
 
 
 def rates_in_words(plan: api.PlanResult) -> str:
@@ -135,12 +132,7 @@ def revealed_texts(certificate: bytes) -> dict[str, str]:
     """Every revealed answer by key."""
     if not certificate:
         return {}
-    events = cast("list[dict[str, Any]]", msgspec.json.decode(certificate)["events"])
-    return {
-        event["pubkey"]: json.loads(event["content"])["answer"]
-        for event in events
-        if event["kind"] == Kind.REVEAL
-    }
+    return {author: reveal.answer for author, reveal in revealed(certificate).items()}
 
 
 def rejected_lines(verdict: Verdict, declined: Mapping[str, str] | None = None) -> list[str]:

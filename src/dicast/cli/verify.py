@@ -83,6 +83,8 @@ def describe(found: Verification) -> str:
         lines.append(f"  verdict    undetermined: {reason_in_words(verdict)}")
     lines += [f"           {line}" for line in rejected_lines(verdict)]
     lines.append(f"  embeddings {_embeddings(found)}")
+    if found.encrypted:
+        lines.append("  privacy    the round was encrypted to its members; this file carries its key")
     lines.append(f"  panel      {_panel(found)}")
     lines.append(f"  inputs     {_inputs(found)}")
     lines.append(f"  requester  {encode_npub(found.requester)}")

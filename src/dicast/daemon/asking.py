@@ -33,7 +33,7 @@ from dicast.consensus.frame import (
 from dicast.daemon.api import AskOptions, PeerRecord, PlanResult
 from dicast.daemon.config_schema import AskSettings
 from dicast.protocol.inputs import Question
-from dicast.protocol.messages import Admission, Message
+from dicast.protocol.messages import ENCRYPTED_MEMBERS_MAX, Admission, Message
 
 DISHONEST_SHARES = (0.1, 0.2, 0.3)
 """Shares of dishonest nodes for which people are shown the chance of a false answer."""
@@ -87,6 +87,7 @@ def check_options(options: AskOptions, settings: AskSettings) -> tuple[Frame, in
     if seats == 1:  # one answer is compared with nothing: no embedder is asked to read it
         frame = msgspec.structs.replace(frame, sec_distance_bits={}, gates=())
     check_frame(frame, seats, options.admission is not Admission.DRAWN)
+    is_encrypted(options, settings, seats)
     check_preset(preset, frame)
     return frame, seats
 
@@ -118,6 +119,7 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
         ),
         attempts=_attempts(options, settings),
         schema=options.schema,
+        encrypted=is_encrypted(options, settings, seats),
     )
     result = PlanResult(
         seats=seats,
@@ -130,8 +132,21 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
         deadline_ms=frame.deadline_ms,
         models=models,
         warnings=tuple(_warnings(frame, seats)),
+        encrypted=question.encrypted,
     )
     return Planned(question, result)
+
+
+def is_encrypted(options: AskOptions, settings: AskSettings, seats: int) -> bool:
+    """Whether the round will be encrypted: what was asked for, else the setting, where it can be."""
+    can = options.admission is Admission.LISTED and seats <= ENCRYPTED_MEMBERS_MAX
+    if options.encrypted and not can:
+        raise Rejection(
+            "not_encryptable",
+            f"Only listed rounds of at most {ENCRYPTED_MEMBERS_MAX} seats can be encrypted.",
+            "Leave --encrypted out: everybody on the network can read question and answers then.",
+        )
+    return can and (settings.encrypted if options.encrypted is None else options.encrypted)
 
 
 def _check_prompt(options: AskOptions) -> None:

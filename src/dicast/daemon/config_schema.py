@@ -31,6 +31,7 @@ class AskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=32_768)] = 256
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.7
     models: tuple[str, ...] = ()
+    encrypted: bool = True
 
 
 class ContentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +41,7 @@ class ContentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folder: str = ""
     mirrors: tuple[str, ...] = ()
     serve: bool = True
+    seed: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     network: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "main"
     passphrase_file: str = ""
     relays: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    lan: bool = True
     password_file: str = ""
     roles: tuple[Role, ...] = (Role.WORKER, Role.VALIDATOR)
     slots: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
@@ -65,6 +69,8 @@ EXAMPLES: dict[str, str] = {
     "network": 'network = "main"',
     "passphrase_file": 'passphrase_file = "/home/me/.dicast-passphrase"',
     "relays": 'relays = ["wss://relay.example.org"]',
+    "peers": 'peers = ["websocket=ws://192.0.2.1:7780"]',
+    "lan": "lan = true",
     "password_file": 'password_file = "/home/me/.dicast-password"',
     "roles": 'roles = ["worker", "validator"]',
     "slots": "slots = 1",
@@ -78,10 +84,12 @@ EXAMPLES: dict[str, str] = {
     "ask.max_tokens": "max_tokens = 256",
     "ask.temperature": "temperature = 0.7",
     "ask.models": 'models = ["dicast-tiny"]',
+    "ask.encrypted": "encrypted = true",
     "content.quota_bytes": "quota_bytes = 21474836480",
     "content.folder": 'folder = "/srv/dicast/blobs"',
     "content.mirrors": 'mirrors = ["https://mirror.example.org/blobs"]',
     "content.serve": "serve = true",
+    "content.seed": "seed = true",
     "engines": '[engines.openai]\nbase_url = "http://127.0.0.1:11434/v1"',
     "transports": "[transports.nostr]",
     "embedders": "[embedders.minilm]",

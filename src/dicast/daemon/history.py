@@ -17,7 +17,9 @@ from dicast.consensus.verdict import Verdict
 from dicast.daemon.subscriptions import Reports
 from dicast.daemon.tellings import Told
 from dicast.ports import Store
+from dicast.protocol.disclosed import opened_events
 from dicast.protocol.messages import Kind, Request, prompt_text
+from dicast.protocol.network import NetworkSecret
 from dicast.protocol.node import Node
 from dicast.protocol.outputs import CertificateReady, RoundEnded
 from dicast.protocol.records import Table
@@ -97,6 +99,7 @@ class _Sheet(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
     verdict: Verdict
     recomputed: dict[str, dict[str, str]] = {}
+    round_key: str = ""
 
 
 _SHEETS = msgspec.json.Decoder(_Sheet)
@@ -132,13 +135,13 @@ class RoundBook:
         """Everything about one round. Raises ConfigurationError `round_missing`."""
         certificate = self._store.get(Table.CERTIFICATE.value, request_id)
         if certificate is not None:
-            return _certified_papers(request_id, certificate)
+            return _certified_papers(request_id, certificate, self._node.secret)
         view = next((view for view in self._node.rounds() if view.request_id == request_id), None)
         if view is None:
             raise ConfigurationError(
                 "round_missing", f"No round {request_id[:64]!r} is known here.", "`dicast rounds` lists them."
             )
-        events = tuple(packet.event for packet in self._node.packets(view.request_id))
+        events = self._node.disclosed(view.request_id)
         return Papers(summary=self._ended.get(request_id) or _live_summary(view, events), events=events)
 
     def _known(self) -> dict[str, RoundSummary]:
@@ -147,8 +150,7 @@ class RoundBook:
         return {**live, **self._ended, **self._certified}
 
     def _live(self, view: RoundView) -> RoundSummary:
-        events = (packet.event for packet in self._node.packets(view.request_id)[:1])
-        return _live_summary(view, tuple(events))
+        return _live_summary(view, self._node.disclosed(view.request_id, 1))
 
     def _see(self, report: Told) -> None:
         match report:
@@ -185,7 +187,8 @@ class RoundBook:
                 await asyncio.sleep(0)
 
     def _keep(self, request_id: str, certificate: bytes) -> None:
-        self._certified[request_id] = _certified_papers(request_id, certificate).summary
+        papers = _certified_papers(request_id, certificate, self._node.secret)
+        self._certified[request_id] = papers.summary
         if len(self._certified) > CERTIFICATES_KEPT_MAX:
             del self._certified[min(self._certified, key=lambda one: cursor_of(self._certified[one]))]
 
@@ -221,10 +224,12 @@ def _live_summary(view: RoundView, events: Sequence[Event]) -> RoundSummary:
     )
 
 
-def _certified_papers(request_id: str, certificate: bytes) -> Papers:
+def _certified_papers(request_id: str, certificate: bytes, secret: NetworkSecret | None) -> Papers:
     sheet = _SHEETS.decode(certificate)
     verdict = sheet.verdict
-    request = _REQUESTS.decode(sheet.events[0].content)
+    key = bytes.fromhex(sheet.round_key) if sheet.round_key else None
+    events = opened_events(sheet.events, secret, key)
+    request = _REQUESTS.decode(events[0].content)
     kinds = [event.kind for event in sheet.events]
     summary = msgspec.structs.replace(
         _requested(request, sheet.events[0]),
@@ -245,7 +250,7 @@ def _certified_papers(request_id: str, certificate: bytes) -> Papers:
         runner_up=verdict.runner_up_size,
         has_certificate=True,
     )
-    return Papers(summary=summary, events=sheet.events, verdict=verdict, recomputed=sheet.recomputed)
+    return Papers(summary=summary, events=events, verdict=verdict, recomputed=sheet.recomputed)
 
 
 def _requested(request: Request, event: Event) -> RoundSummary:

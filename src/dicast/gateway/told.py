@@ -8,24 +8,12 @@ from typing import Any, cast
 
 import msgspec
 
+from dicast.base.types import NodeId
 from dicast.daemon.api import Answer
-from dicast.protocol.messages import Kind, Reveal, Usage
+from dicast.protocol.disclosed import revealed
+from dicast.protocol.messages import Reveal, Usage
 
 CERTIFICATE_PATH = "/api/certificates/"
-
-
-class _Event(msgspec.Struct, frozen=True):
-    kind: int
-    pubkey: str
-    content: str
-
-
-class _Sheet(msgspec.Struct, frozen=True):
-    events: tuple[_Event, ...]
-
-
-_SHEETS = msgspec.json.Decoder(_Sheet)
-_REVEALS = msgspec.json.Decoder(Reveal)
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -44,12 +32,8 @@ def told_by(answer: Answer) -> Told:
     """What the reveals inside the answer's certificate say."""
     if not answer.certificate:
         return Told(None, None, {})
-    reveals = {
-        event.pubkey: _REVEALS.decode(event.content)
-        for event in _SHEETS.decode(answer.certificate).events
-        if event.kind == Kind.REVEAL
-    }
-    winner = reveals.get(answer.verdict.winner or "")
+    reveals = revealed(answer.certificate)
+    winner = reveals.get(NodeId(answer.verdict.winner or ""))
     models = Counter(reveal.model for reveal in reveals.values())
     return Told(
         None if winner is None else winner.model,

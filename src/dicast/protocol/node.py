@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import assert_never
 
 from dicast.base.errors import RemoteProtocolError
+from dicast.base.events import Event
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.protocol.acquaintance import Acquaintance
 from dicast.protocol.announcer import Announcer
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.directory import Peer
+from dicast.protocol.disclosed import opened_events
 from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.evidence import accused_by
 from dicast.protocol.inputs import (
@@ -40,6 +42,7 @@ from dicast.protocol.messages import (
     Request,
     Seek,
 )
+from dicast.protocol.network import NetworkSecret
 from dicast.protocol.orphans import Orphans
 from dicast.protocol.outputs import Batch, Deadline, PacketRefused
 from dicast.protocol.peer_book import Known
@@ -167,7 +170,21 @@ class Node:
 
     def packets(self, request_id: RequestId) -> tuple[Packet, ...]:
         """What was said in one of those rounds, in the order of a certificate."""
-        return self._table.packets(request_id)
+        round_ = self._table.find(request_id)
+        return () if round_ is None else round_.packets()
+
+    def disclosed(self, request_id: RequestId, most: int | None = None) -> tuple[Event, ...]:
+        """The same with every seal opened; the first `most` of them."""
+        round_ = self._table.find(request_id)
+        if round_ is None:
+            return ()
+        events = (packet.event for packet in round_.packets()[:most])
+        return opened_events(events, self.secret, round_.key)
+
+    @property
+    def secret(self) -> NetworkSecret | None:
+        """Of our network, if it is private."""
+        return self._context.settings.secret
 
     def standing(self, node_id: NodeId) -> StandingRecord:
         """What this node itself has seen of a key."""

@@ -93,10 +93,9 @@ class RoundTable:
         """Rounds as facts, by id."""
         return tuple(self._view(self._rounds[request_id]) for request_id in sorted(self._rounds))
 
-    def packets(self, request_id: RequestId) -> tuple[Packet, ...]:
-        """What was said in a round; empty when it is not among ours."""
-        round_ = self._rounds.get(request_id)
-        return () if round_ is None else round_.packets()
+    def find(self, request_id: RequestId) -> Round | None:
+        """A round that is among ours."""
+        return self._rounds.get(request_id)
 
     def restore(self, tables: Tables, now: Now) -> None:
         """Resume what was open, forget what is over."""

@@ -1,0 +1,55 @@
+"""What was said, for those who look at it: events with their seals opened, as far as the keys at hand go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from dicast.base.codec import encode
+from dicast.base.errors import RemoteProtocolError
+from dicast.base.events import Event, encode_event
+from dicast.base.types import NodeId
+from dicast.protocol.envelope import PacketReader
+from dicast.protocol.messages import Body, Request, Reveal, SealedReveal
+from dicast.protocol.network import NetworkSecret
+from dicast.protocol.round_key import heard, opened
+
+
+class _Sheet(msgspec.Struct, frozen=True):
+    events: tuple[Event, ...]
+    round_key: str = ""
+
+
+_SHEETS = msgspec.json.Decoder(_Sheet)
+
+
+def opened_events(
+    events: Iterable[Event], secret: NetworkSecret | None, key: bytes | None
+) -> tuple[Event, ...]:
+    """The events with what they meant as their content; what does not open is left as it is."""
+    reader = PacketReader(secret)
+    return tuple(_opened_event(event, reader, key) for event in events)
+
+
+def revealed(certificate: bytes, secret: NetworkSecret | None = None) -> dict[NodeId, Reveal]:
+    """The reveals in a certificate of our own by author; without those that do not open."""
+    sheet, reader = _SHEETS.decode(certificate), PacketReader(secret)
+    key = bytes.fromhex(sheet.round_key) if sheet.round_key else None
+    bodies = ((event, _body(event, reader, key)) for event in sheet.events)
+    return {NodeId(event.pubkey): body for event, body in bodies if isinstance(body, Reveal)}
+
+
+def _opened_event(event: Event, reader: PacketReader, key: bytes | None) -> Event:
+    body = _body(event, reader, key)
+    return event if body is None else msgspec.structs.replace(event, content=encode(body).decode())
+
+
+def _body(event: Event, reader: PacketReader, key: bytes | None) -> Body | None:
+    try:
+        body = reader.body(reader.parse(encode_event(event)))
+        if isinstance(body, Request):
+            return opened(body, key)
+    except RemoteProtocolError:
+        return None
+    return heard(body, key) if isinstance(body, SealedReveal) else body
