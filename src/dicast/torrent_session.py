@@ -188,5 +188,7 @@ def _settings(settings: SessionSettings) -> dict[str, object]:
             "dht_block_ratelimit": DHT_LOCAL_PACKETS_MAX,
             "dht_upload_rate_limit": DHT_LOCAL_BYTES_A_SECOND,
             "allow_multiple_connections_per_ip": True,
+            "enable_outgoing_utp": False,  # TCP is faster where no line is shared
+            "enable_incoming_utp": False,
         }
     return chosen

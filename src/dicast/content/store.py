@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from dicast.content.scanning import Progress, copy_and_hash, scan, silent
 QUOTA_BYTES = 20 << 30  # three models of the size that home machines run
 ABANDONED_SECONDS = 14 * 24 * 3600  # a download that nobody went on with for so long is thrown away by `gc`
 BLOBS_MAX = 65_536  # files of one folder; more is not what this store is for
-MANIFEST, PIN, PART = ".manifest", ".pin", ".part"
+MANIFEST, PIN, PART, TORRENT = ".manifest", ".pin", ".part", ".torrent"
 
 _BLOB = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LEFT_OVER = re.compile(r"\.add-[0-9a-f]+", re.ASCII)
@@ -99,6 +100,15 @@ class BlobStore:
             self._prepare()
             return Partial(self.folder / f"{sha256}{PART}")
 
+    def adopt(self, partial: Partial, file: Path, manifest: Manifest) -> Path:
+        """Put a file that was loaded elsewhere, and was checked, in its place for good."""
+        with _disk_errors():
+            with file.open("rb") as loaded:
+                os.fsync(loaded.fileno())
+            self._accept(file, manifest, pin=False)
+            partial.discard()
+        return self.folder / manifest.sha256
+
     def finish(self, partial: Partial, manifest: Manifest, *, pin: bool = False) -> Path:
         """Put a download that is complete, and was checked, in its place for good."""
         with _disk_errors():
@@ -132,6 +142,7 @@ class BlobStore:
             there = (self.folder / sha256).exists() or (self.folder / f"{sha256}{PART}").exists()
             for end in ("", MANIFEST, PIN, PART, PART + MANIFEST):
                 (self.folder / f"{sha256}{end}").unlink(missing_ok=True)
+            shutil.rmtree(self.folder / f"{sha256}{TORRENT}", ignore_errors=True)
         return there
 
     def make_room(self, size: int) -> list[Blob]:
@@ -202,10 +213,13 @@ class BlobStore:
             state = (self.folder / name).stat()
         except FileNotFoundError:  # another process removed it
             return None
-        size = state.st_size if not name.endswith(PART) else state.st_blocks * 512
         is_pinned = (self.folder / f"{name}{PIN}").exists()
-        whole = not name.endswith(PART)
-        return Blob(name.removesuffix(PART), size, int(state.st_mtime), is_pinned, whole)
+        if not name.endswith(PART):
+            return Blob(name, state.st_size, int(state.st_mtime), is_pinned)
+        sha256 = name.removesuffix(PART)
+        beside = (self.folder / f"{sha256}{TORRENT}").glob("*")  # what libtorrent has of it so far
+        blocks = state.st_blocks + sum(file.stat().st_blocks for file in beside)
+        return Blob(sha256, blocks * 512, int(state.st_mtime), is_pinned, is_whole=False)
 
     def _sweep(self, oldest: float) -> None:
         """Remove what a process left that was killed while it added or loaded."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 
 from dicast.base.errors import ConfigurationError
+from dicast.content.store import BlobStore
 from dicast.daemon.builtin_transports import LINKS_MAX, PEERS_MAX
-from dicast.daemon.plugins import Surroundings, plugin_settings
+from dicast.daemon.plugins import PLUGIN_KEY, Surroundings, plugin_settings
 from dicast.daemon.transport_settings import check_url, is_loopback, listen_address, too_public, with_extra
 from dicast.ports import Transport
+
+if TYPE_CHECKING:
+    from dicast.torrent_session import TorrentSession
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -39,6 +43,7 @@ def bittorrent(table: Mapping[str, object], surroundings: Surroundings) -> Trans
     bootstrap = bootstrap_nodes(key, settings)
 
     def build() -> Transport:
+        from dicast.content.torrent import Seeder
         from dicast.torrent_session import PUBLIC_ROUTERS, SessionSettings, TorrentSession
         from dicast.transports.bittorrent import BittorrentTransport
         from dicast.transports.websocket import MeshSettings
@@ -46,9 +51,30 @@ def bittorrent(table: Mapping[str, object], surroundings: Surroundings) -> Trans
         known = bootstrap or (PUBLIC_ROUTERS if settings.public else ())
         session = TorrentSession(SessionSettings(table_at, known))
         mesh = MeshSettings(mesh_at, settings.announce, links_max=settings.links)
-        return BittorrentTransport(session, mesh, surroundings.name, surroundings.pages)
+        transport = BittorrentTransport(session, mesh, surroundings.name, surroundings.pages)
+        if surroundings.seeded is not None:
+            transport.companion = Seeder(session, BlobStore(surroundings.seeded))
+        return transport
 
     return with_extra("bittorrent", build)
+
+
+def session_for_fetching(tables: Mapping[str, Mapping[str, object]]) -> TorrentSession | None:
+    """A session as the first table of BitTorrent says, on a port of its own; None without libtorrent."""
+    found = ((name, table) for name, table in tables.items() if table.get(PLUGIN_KEY, name) == "bittorrent")
+    none: tuple[str, Mapping[str, object]] = ("bittorrent", {})
+    name, table = next(found, none)
+    key = f"transports.{name}"
+    rest = {word: value for word, value in table.items() if word not in (PLUGIN_KEY, "enabled")}
+    settings = plugin_settings(rest, BittorrentTable, key)
+    host, _ = _checked_listen(f"{key}.table", settings.table, settings.public)
+    known = bootstrap_nodes(key, settings)
+    try:
+        from dicast.torrent_session import PUBLIC_ROUTERS, SessionSettings, TorrentSession
+    except ImportError:
+        return None
+    routers = PUBLIC_ROUTERS if settings.public else ()
+    return TorrentSession(SessionSettings((host, 0), known or routers))
 
 
 def bootstrap_nodes(key: str, settings: BittorrentTable) -> tuple[str, ...]:

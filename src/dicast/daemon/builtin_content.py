@@ -16,6 +16,7 @@ from dicast.content.manifest import Magnet, Manifest, ManifestError, is_hash, ma
 from dicast.content.serving import BlobPages
 from dicast.content.sources import HttpSource, Source, mesh_source
 from dicast.content.store import BlobStore
+from dicast.daemon.builtin_bittorrent import session_for_fetching
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.paths import Paths
 from dicast.daemon.plugins import Pages
@@ -77,14 +78,38 @@ async def fetch(
             store.pin(asked.sha256, pinned=True)
         return Fetched(here, manifest, {}, ())
     sources = _sources(settings, asked)
-    if not sources:
+    if not sources and asked.magnet is None:
         raise AdapterError(
             "blob_nowhere",
             "There is no source to load it from.",
             "Name one with --from, or set content.mirrors or transports.websocket.peers.",
         )
-    fetcher = Fetcher(store, asked.sha256, _acceptance(asked.magnet))
-    return await fetcher.fetch(sources, progress, pin=pin)
+    try:
+        fetcher = Fetcher(store, asked.sha256, _acceptance(asked.magnet))
+        return await fetcher.fetch(sources, progress, pin=pin)
+    except AdapterError as error:
+        if asked.magnet is None or error.code != "blob_failed":
+            raise
+    return await _by_torrent(settings, store, asked, progress, pin)
+
+
+async def _by_torrent(
+    settings: Settings, store: BlobStore, asked: Wanted, progress: Callable[[int, int], None], pin: bool
+) -> Fetched:
+    """From BitTorrent's peers, with the URLs as seeds beside them."""
+    session = session_for_fetching(settings.transports)
+    if session is None:
+        raise AdapterError(
+            "transport_missing",
+            "A magnet link needs libtorrent, which is not installed.",
+            "Run: pip install 'dicast[bittorrent]'",
+        )
+    from dicast.content.torrent import Asked, fetch_torrent
+
+    manifest = await fetch_torrent(session, store, Asked(asked.sha256, asked.link, asked.urls), progress)
+    if pin:
+        store.pin(asked.sha256, pinned=True)
+    return Fetched(store.folder / asked.sha256, manifest, {"bittorrent": manifest.size}, ())
 
 
 def pages(settings: Settings, paths: Paths) -> Pages | None:

@@ -14,6 +14,7 @@ from dicast.daemon import builtin_content, plugins
 from dicast.daemon.beacon_file import BeaconFile
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.driver import Driver, Parts
+from dicast.daemon.given import given_places, with_given
 from dicast.daemon.lazy_embedder import LazyEmbedder
 from dicast.daemon.logs import Log
 from dicast.daemon.paths import Paths
@@ -40,7 +41,10 @@ class Composed(msgspec.Struct, frozen=True):
 def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> Composed:
     """Build every part of a node. The caller holds the state folder's lock. Raises DicastError."""
     served = builtin_content.pages(settings, paths)
-    surroundings = plugins.Surroundings("", paths.state_dir, settings.relays, identity.key, served)
+    seeded = builtin_content.blob_store(settings, paths).folder if settings.content.seed else None
+    surroundings = plugins.Surroundings("", paths.state_dir, settings.relays, identity.key, served, seeded)
+    given = given_places(settings)
+    settings = with_given(settings, given)
     transports = _transports(settings, surroundings)
     embedders = _embedders(settings, surroundings, log)
     engines = _engines(settings, surroundings) if Role.WORKER in settings.roles else []
@@ -59,7 +63,7 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
     except BaseException:
         store.close()
         raise
-    driver = Driver(node, Parts(store, transports, engines, embedders, beacons), log)
+    driver = Driver(node, Parts(store, transports, engines, embedders, beacons, given=given), log)
     return Composed(driver, Service(driver, settings, offers), offers)
 
 

@@ -32,6 +32,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     relays: tuple[str, ...]
     key: KeyPair
     pages: Pages | None = None
+    seeded: Path | None = None
+    """The folder of blobs that BitTorrent gives to others, None where that is not wanted."""
 
 
 Factory = Callable[[Mapping[str, object], Surroundings], Any]

@@ -10,6 +10,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -82,6 +83,18 @@ class TopicFinder:
                 self._mesh.suggest(address)
 
 
+class Companion(Protocol):
+    """What lives as long as the transport does, on the same session."""
+
+    async def start(self) -> None:
+        """Begin."""
+        ...
+
+    async def stop(self) -> None:
+        """End; harmless when repeated."""
+        ...
+
+
 class BittorrentTransport:
     """The mesh, among nodes that the table finds."""
 
@@ -98,6 +111,7 @@ class BittorrentTransport:
         self.session = session
         self.finder = BittorrentFinder(session, name)
         """Records in the same table; started by whoever wants them."""
+        self.companion: Companion | None = None
         self._mesh = WebSocketTransport(settings, name, pages)
         self._topic_finder = TopicFinder(session, self._mesh)
         self._waiting: deque[bytes] = deque(maxlen=LINK_PACKETS_MAX)
@@ -111,6 +125,8 @@ class BittorrentTransport:
             return
         self._state = "joining"
         await self._mesh.start(topic, on_packet)
+        if self.companion is not None:
+            await self.companion.start()
         self._tasks = [
             start_task(self._topic_finder.run(topic), "bittorrent finder"),
             asyncio.create_task(self._settle(), name="bittorrent settling"),
@@ -151,6 +167,8 @@ class BittorrentTransport:
         """Flush for at most a second, then leave the table and close the links."""
         self._state = "stopped"
         await self._mesh.stop()
+        if self.companion is not None:
+            await self.companion.stop()
         tasks, self._tasks = self._tasks, []
         await end_tasks(*tasks)
 
