@@ -29,6 +29,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "Serve OpenAI's and Anthropic's interfaces over the node running here.",
         ),
         Command("keys", "keys:app", "The gateway's API keys: create, list, revoke."),
+        Command("invite", "inviting:invite", "Print a ticket to this network, and its QR code."),
+        Command("join", "inviting:join", "Keep a ticket, so that `dicast up` here meets its network."),
         Command("relay", "relaying:relay", "Run a Nostr relay for your own nodes."),
         Command("router", "router:router", "Run a Zenoh router where your own nodes meet."),
         Command("identity", "identity:app", "The node's key: new, show, import, export, password."),

@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 from dicast.daemon.config import Loaded, load_settings
 from dicast.daemon.key_files import read_password
 from dicast.daemon.paths import Paths, state_paths
+from dicast.daemon.tickets import joined
 
 COMMON = Group("Common options", sort_key=9)
 ASKING = Group("What to ask and to keep", sort_key=2)
@@ -49,7 +50,7 @@ class Common:
             given["log.json"] = True
         if self.password_file is not None:
             given["password_file"] = str(self.password_file)
-        return load_settings(self.config, given)
+        return load_settings(self.config, given, joined=joined(self.paths()))
 
     def password(self) -> str | None:
         """The password from the file that flag, environment or configuration names."""
@@ -79,13 +80,12 @@ class NetworkName:
 
     network: str | None = None
     "The network's name; nodes of different names do not hear each other."
-    passphrase_file: Path | None = None
+    passphrase_file: str | None = None
     "A file whose first line makes the network private: only nodes with the same line hear each other."
 
     def flags(self) -> dict[str, object]:
         """What was given, as settings."""
-        file = str(self.passphrase_file) if self.passphrase_file is not None else None
-        return {"network": self.network, "passphrase_file": file}
+        return {"network": self.network, "passphrase_file": self.passphrase_file}
 
 
 @Parameter(name="*", group=MEETING)

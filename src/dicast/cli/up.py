@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from dicast.base.nip19 import encode_npub
-from dicast.cli.common import DEFAULTS, NOWHERE, Common, Meeting, Repeated
+from dicast.cli.common import DEFAULTS, MEETING, Common, Meeting, Repeated
 from dicast.cli.exit_codes import Exit
+from dicast.cli.public_relays import with_public_relays
 from dicast.daemon.compose import Composed
 from dicast.daemon.config_schema import Settings
+from dicast.daemon.lan import Lan, with_lan
 from dicast.daemon.logs import Log
 from dicast.daemon.private_network import network_in_words
 from dicast.daemon.report_log import log_reports
 from dicast.daemon.running import running_node
+from dicast.daemon.tickets import accept
+
+
+@Parameter(name="*", group=MEETING)
+@dataclass(frozen=True)
+class FirstMeeting(Meeting):
+    """What a node connects to: the local network and the relays named, and nothing else unasked."""
+
+    join: Annotated[tuple[str, ...], Repeated] = ()
+    "A ticket from `dicast invite`; as with `dicast join`, it is kept."
+    lan: bool | None = None
+    "Find others on the local network by multicast (the default); only on private addresses."
+    public: Annotated[bool, Parameter(negative="")] = False
+    "Also use a built-in list of public relays; says first which, and what they will see."
+    yes: Annotated[bool, Parameter(negative="")] = False
+    "Agree to --public without being asked."
+
+    def flags(self) -> dict[str, object]:
+        """What was given, as settings."""
+        return {**super().flags(), "lan": self.lan}
+
+
+HERE = FirstMeeting()
+"""What `up` has when nothing was said."""
 
 
 def up(
@@ -24,7 +51,7 @@ def up(
     role: Annotated[tuple[Literal["worker", "validator"], ...], Repeated] = (),
     follow: Annotated[bool, Parameter(negative="")] = False,
     slots: int | None = None,
-    meeting: Meeting = NOWHERE,
+    meeting: FirstMeeting = HERE,
     common: Common = DEFAULTS,
 ) -> int:
     """Run a node here until it is stopped by Ctrl-C or SIGTERM.
@@ -39,17 +66,23 @@ def up(
         How many prompts to run at once.
     """
     roles: object = () if follow else (role or None)
+    for ticket in meeting.join:
+        accept(common.paths(), ticket)
     settings = common.load(**meeting.flags(), slots=slots, roles=roles).settings
+    if meeting.public:
+        settings = with_public_relays(settings, is_agreed=meeting.yes)
     return asyncio.run(_run(settings, common))
 
 
 async def _run(settings: Settings, common: Common) -> int:
     log = Log(settings.log.level, settings.log.as_json)
+    settings, lan = with_lan(settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with running_node(settings, common.paths(), common.password(), log, listen=True) as composed:
+        _say_lan(lan, log)
         _say_ready(composed, settings, common, log)
         ended = asyncio.create_task(composed.driver.ended.wait())
         stopped = asyncio.create_task(stopping.wait())
@@ -61,10 +94,18 @@ async def _run(settings: Settings, common: Common) -> int:
     return Exit.DONE
 
 
+def _say_lan(lan: Lan, log: Log) -> None:
+    if lan.addresses:
+        others = "whoever is on these networks can connect; packets are signed"
+        log.info("lan", on=",".join(lan.addresses), note=others, off="--no-lan")
+    else:
+        log.info("no_lan", reason=lan.problem)
+
+
 def _say_ready(composed: Composed, settings: Settings, common: Common, log: Log) -> None:
     log_reports(composed.driver.reports, log)
     if not composed.driver.transports.lanes:
-        log.warning("alone", hint="no relay is named, so nobody else is heard: --relay URL")
+        log.warning("alone", hint="neither a relay nor a LAN, so nobody else is heard: --relay URL")
     log.info(
         "ready",
         npub=encode_npub(composed.driver.node.node_id),

@@ -11,7 +11,7 @@ from dicast.consensus.verdict import Verdict
 from dicast.daemon import history
 from dicast.daemon.settings_view import SettingRecord
 from dicast.daemon.tellings import DownloadMoved, LogLine, Told
-from dicast.protocol.messages import Admission, Message, OfferedModel
+from dicast.protocol.messages import Admission, Message, OfferedModel, Usage
 
 CALL_BYTES_MAX = 256 * 1024
 """A question is at most 32 KiB of prompt, six times that when every character is escaped, and its options."""
@@ -197,6 +197,8 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the network has a passphrase."""
     paths: dict[str, int] = {}
     """Transport -> connections that a packet could go over now; a node looks for more below three."""
+    addresses: dict[str, tuple[str, ...]] = {}
+    """Transport -> where others reach this node."""
     slots: int = 0
     load: int = 0
     engines: tuple[EngineStatus, ...] = ()
@@ -277,6 +279,14 @@ class Done(msgspec.Struct, frozen=True):
     """Nothing more will come."""
 
 
+class RevealRecord(msgspec.Struct, frozen=True):
+    """What one member revealed, as far as it is shown."""
+
+    answer: str
+    model: str
+    usage: Usage
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """How a question ended: `outcome` is `accepted` or `undetermined`.
 
@@ -293,6 +303,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     signed_seats: int
     attempts: int
     certificate: bytes = b""
+    reveals: dict[str, RevealRecord] = {}
+    """By key, opened: on a private network the certificate itself is sealed."""
 
     @property
     def is_accepted(self) -> bool:

@@ -39,8 +39,12 @@ def load_settings(
     config_file: Path | None = None,
     flags: Mapping[str, object] | None = None,
     environment: Mapping[str, str] = os.environ,
+    joined: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """The settings in force. `flags` maps dotted keys to values. Raises ConfigurationError."""
+    """The settings in force. `flags` maps dotted keys to values; `joined` are those of accepted tickets.
+
+    Raises ConfigurationError.
+    """
     read, file = _read_first(config_candidates(config_file, environment), named=config_file is not None)
     merged = _with_builtin_plugins(read)
     variables = tuple(sorted(name for name in environment if _is_setting(name)))
@@ -49,6 +53,7 @@ def load_settings(
         _put(merged, key, _typed(key, environment[name]), source=name)
     for key, value in (flags or {}).items():
         _put(merged, key, value, source=f"--{key.rsplit('.', 1)[-1].replace('_', '-')}")
+    _join(merged, joined or {})
     return Loaded(_convert(merged), file, variables)
 
 
@@ -70,6 +75,18 @@ def _with_builtin_plugins(read: Table) -> Table:
         if isinstance(given, dict):
             merged[kind] = {name: dict(table) for name, table in tables.items()} | given
     return merged
+
+
+def _join(merged: Table, joined: Mapping[str, Any]) -> None:
+    """Tickets stand below everything else; those of another network than the one named say nothing."""
+    if not joined or merged.get("network", joined["network"]) != joined["network"]:
+        return
+    for key, value in joined.items():
+        given = merged.get(key)
+        if isinstance(value, list) and isinstance(given, list | tuple):
+            merged[key] = list(dict.fromkeys([*cast("list[object]", given), *cast("list[object]", value)]))
+        else:
+            merged.setdefault(key, value)
 
 
 def _is_setting(name: str) -> bool:
@@ -151,7 +168,7 @@ def _one_line(error: Exception) -> str:
 
 def _typed(key: str, text: str) -> object:
     """A value of the environment: lists are split at commas, plugin settings are read as TOML if they are."""
-    if key in ("relays", "roles", "ask.models"):
+    if key in ("relays", "peers", "roles", "ask.models"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if key.split(".", maxsplit=1)[0] in ("engines", "transports", "embedders"):
         try:

@@ -109,6 +109,11 @@ class Discovery:
         counts = {name: sum(place.transport == name for place in self._seen.links) for name in names}
         return {name: count for name, count in counts.items() if count}
 
+    @property
+    def addresses(self) -> dict[str, tuple[str, ...]]:
+        """Where others reach this node, by transport."""
+        return {name: some for name, some in self._seen.own.items() if some}
+
     async def stop(self) -> None:
         """Stop looking, and every finder."""
         for task in self._tasks:

@@ -110,6 +110,7 @@ class Service:
             memory_mb=resident_mb(),
             topic=node.topic,
             paths=self._driver.discovery.paths,
+            addresses=self._driver.discovery.addresses,
             private=self._offers.secret is not None,
             slots=own.slots,
             load=own.load,

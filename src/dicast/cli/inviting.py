@@ -1,0 +1,143 @@
+"""`dicast invite` and `dicast join`: a network's meeting places in one string, and as a QR code."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from dicast.base.errors import ConfigurationError
+from dicast.base.nip19 import encode_npub
+from dicast.cli.common import DEFAULTS, NOWHERE, Common, Meeting, OrStandardInput
+from dicast.cli.output import note, print_result
+from dicast.cli.session import is_running
+from dicast.client import AsyncClient
+from dicast.daemon import api, tickets
+from dicast.daemon.config_schema import Settings
+from dicast.daemon.key_files import load_or_create
+from dicast.daemon.private_network import read_passphrase
+from dicast.protocol.places import Place, places_of
+from dicast.protocol.ticket import PLACES_MAX, RELAYS_MAX, Ticket, encode_ticket
+
+DAYS_MAX = 365
+DAY_S = 86_400
+TICKET_CHARS_MAX = 8_192
+"""More than the longest ticket."""
+
+
+def invite(
+    *,
+    days: int = 7,
+    with_passphrase: Annotated[bool, Parameter(negative="")] = False,
+    meeting: Meeting = NOWHERE,
+    common: Common = DEFAULTS,
+) -> None:
+    """Print a ticket to this network, and on a terminal its QR code.
+
+    Parameters
+    ----------
+    days
+        How long it can be used, 1 to 365.
+    with_passphrase
+        Put the private network's passphrase into it: whoever sees the ticket is inside.
+    """
+    if not 1 <= days <= DAYS_MAX:
+        raise ConfigurationError(
+            "ticket_days", f"--days {days} is outside 1…{DAYS_MAX}.", "Leave it out for 7."
+        )
+    settings = common.load(**meeting.flags()).settings
+    ticket = asyncio.run(_ticket(settings, common, int(time.time()) + days * DAY_S))
+    if with_passphrase:
+        ticket = _with_passphrase(ticket, settings)
+    elif settings.passphrase_file:
+        note("The network is private and the passphrase is not in the ticket: tell it another way.")
+    text = encode_ticket(ticket)
+    print_result({"ticket": text, **_as_json(ticket)}, text, common.json)
+    if sys.stdout.isatty() and not common.json:
+        sys.stdout.write("\n" + qr_text(text))
+    note(f"It leads to network {ticket.network}, for {days} days. There: dicast join TICKET")
+
+
+def join(ticket: OrStandardInput, /, *, common: Common = DEFAULTS) -> None:
+    """Keep a ticket, so that `dicast up` here meets its network.
+
+    Parameters
+    ----------
+    ticket
+        What `dicast invite` printed; - reads it from standard input, which no list of processes shows.
+    """
+    text = sys.stdin.read(TICKET_CHARS_MAX) if ticket == "-" else ticket
+    accepted = tickets.accept(common.paths(), text)
+    told = [
+        f"network    {accepted.network}",
+        f"invited by {encode_npub(accepted.inviter)} (nobody has proven that)",
+        f"relays     {', '.join(accepted.relays) or 'none'}",
+        f"addresses  {', '.join(place.address for place in accepted.places) or 'none'}",
+    ]
+    in_force = common.load().settings
+    if in_force.network != accepted.network:
+        told.append(f"But the configuration says network {in_force.network}, which stands above a ticket.")
+    print_result(_as_json(accepted), "\n".join([*told, "Now run: dicast up"]), common.json)
+
+
+def qr_text(text: str) -> str:
+    """The QR code in half blocks, dark on light with its quiet zone, as cameras want it."""
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(text.upper(), mode="alphanumeric", error="m", micro=False).terminal(
+        drawn, border=4, compact=True
+    )
+    return drawn.getvalue()
+
+
+async def _ticket(settings: Settings, common: Common, expires_at: int) -> Ticket:
+    """From the node that runs here, which knows where it listens; else from the settings and the key."""
+    if await is_running(common):
+        status: api.StatusResult = await AsyncClient(common.paths().state_dir).status()
+        network, inviter = status.network, status.node_id
+        places = [*places_of(status.addresses)]
+    else:
+        note("No node runs here, so the ticket holds no addresses of this machine.")
+        network, places = settings.network, list[Place]()
+        inviter = load_or_create(common.paths(), common.password()).node_id
+    if not places and not settings.relays:
+        raise ConfigurationError(
+            "ticket_empty",
+            "There is nothing to invite to: no relay is named, and no node here can be dialled.",
+            "Name a relay (--relay URL), or let it listen: [transports.websocket] in the configuration.",
+        )
+    return Ticket(
+        network=network,
+        inviter=inviter,  # type: ignore[arg-type]
+        expires_at=expires_at,
+        relays=settings.relays[:RELAYS_MAX],
+        places=tuple(places[:PLACES_MAX]),
+    )
+
+
+def _with_passphrase(ticket: Ticket, settings: Settings) -> Ticket:
+    if not settings.passphrase_file:
+        raise ConfigurationError(
+            "ticket_open", "The network has no passphrase.", "Leave out --with-passphrase."
+        )
+    note("Warning: whoever sees this ticket, its QR code or a photo of it can join the private network.")
+    passphrase = read_passphrase(Path(settings.passphrase_file).expanduser())
+    return msgspec.structs.replace(ticket, passphrase=passphrase)
+
+
+def _as_json(ticket: Ticket) -> dict[str, object]:
+    return {
+        "network": ticket.network,
+        "inviter": ticket.inviter,
+        "expires_at": ticket.expires_at,
+        "relays": list(ticket.relays),
+        "addresses": [f"{place.transport}={place.address}" for place in ticket.places],
+        "has_passphrase": bool(ticket.passphrase),
+    }

@@ -1,0 +1,86 @@
+"""Tickets that were accepted on this machine: kept in the state folder, read below the configuration file."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from dicast.base.errors import ConfigurationError
+from dicast.daemon.paths import Paths
+from dicast.protocol.ticket import Ticket, TicketError, decode_ticket
+
+TICKETS_MAX = 16
+"""Of one state folder; the oldest makes room."""
+TICKET_BYTES_MAX = 64 * 1024
+"""Sixteen tickets of the largest size."""
+
+
+def accept(paths: Paths, text: str) -> Ticket:
+    """Keep a ticket; its network is joined by the next start. Raises ConfigurationError."""
+    ticket = decode_ticket(text)
+    if ticket.expires_at <= time.time():
+        raise TicketError("ticket_expired", "The ticket has expired.", "Ask for a new one: `dicast invite`.")
+    paths.prepare()
+    bare = text.strip().removeprefix("dicast:").lower()
+    kept = [one for one in _lines(paths) if one != bare][-(TICKETS_MAX - 1) :]
+    _write(_tickets_file(paths), "\n".join([*kept, bare]) + "\n")
+    if ticket.passphrase:
+        _write(_passphrase_file(paths), ticket.passphrase + "\n")
+    return ticket
+
+
+def joined(paths: Paths) -> dict[str, Any]:
+    """The settings that accepted tickets stand for: the newest one's network, and all that is known of it."""
+    tickets: list[Ticket] = []
+    for line in _lines(paths):
+        try:
+            tickets.append(decode_ticket(line))
+        except TicketError:
+            continue  # of later software, or damaged: it helps nobody
+    if not tickets:
+        return {}
+    newest = tickets[-1]
+    same = [one for one in reversed(tickets) if one.network == newest.network]
+    settings: dict[str, Any] = {
+        "network": newest.network,
+        "relays": list(dict.fromkeys(relay for one in same for relay in one.relays)),
+        "peers": list(dict.fromkeys(f"{at.transport}={at.address}" for one in same for at in one.places)),
+    }
+    if newest.passphrase:
+        settings["passphrase_file"] = str(_passphrase_file(paths))
+    return settings
+
+
+def _tickets_file(paths: Paths) -> Path:
+    return paths.state_dir / "tickets"
+
+
+def _passphrase_file(paths: Paths) -> Path:
+    return paths.state_dir / "network-passphrase"
+
+
+def _lines(paths: Paths) -> list[str]:
+    try:
+        with _tickets_file(paths).open("rb") as file:
+            return file.read(TICKET_BYTES_MAX).decode("ascii", "replace").split()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigurationError(
+            "tickets_unreadable", f"{_tickets_file(paths)} cannot be read: {error.strerror}.", ""
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    """For the owner's eyes only, whole or not at all."""
+    new = path.with_suffix(".new")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        new.replace(path)
+    except OSError as error:
+        raise ConfigurationError(
+            "tickets_unwritable", f"{path} cannot be written: {error.strerror}.", ""
+        ) from error
