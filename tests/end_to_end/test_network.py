@@ -33,7 +33,7 @@ def test_a_question_is_answered_with_a_certificate_that_holds(network) -> None:
     for said in (
         "Asking 3 of",
         "Chance that a lie is accepted",
-        "in the open",
+        "encrypted to the members",
         "accepted: 3 of 3",
         "not truth",
     ):

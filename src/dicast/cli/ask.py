@@ -189,7 +189,8 @@ def _say_where(answer: api.Answer, certificate: Path | None, *, runs_here: bool)
 def _print_answer(answer: api.Answer, certificate: Path | None, as_json: bool) -> None:
     if as_json:
         written = str(certificate) if certificate is not None and answer.certificate else None
-        print_result({**fields_of(answer), "certificate": written}, "", as_json=True)
+        fields = {name: value for name, value in fields_of(answer).items() if name != "reveals"}
+        print_result({**fields, "certificate": written}, "", as_json=True)
     elif answer.answer is not None:
         shown = printable(answer.answer) if sys.stdout.isatty() else answer.answer
         print_result(None, shown, as_json=False)

@@ -14,7 +14,6 @@ from dicast.cli.progress import (
     rates_in_words,
     reason_in_words,
     rejected_words,
-    revealed_texts,
 )
 from dicast.client_channel import Event
 from dicast.consensus.verdict import Verdict
@@ -100,7 +99,7 @@ class Board:
             if status is not None:
                 killed = "killed: " if node.killed else ""
                 self.steps[node.node_id] = killed + AGREES.get(status.value, status.value)
-        self.texts = revealed_texts(answer.certificate)
+        self.texts = {author: one.answer for author, one in answer.reveals.items()}
 
 
 def name_of(node: DemoNode) -> str:

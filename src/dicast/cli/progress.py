@@ -10,7 +10,6 @@ from dicast.client_channel import Event
 from dicast.consensus.reasons import Reason, Status
 from dicast.consensus.verdict import Verdict
 from dicast.daemon import api
-from dicast.protocol.disclosed import revealed
 from dicast.protocol.outputs import MemberProgress, RoundDecided, RoundOpened, RoundProgress
 
 ENCRYPTED_PROMPT = "Question and answers are encrypted to the members: nobody else can read them."
@@ -114,7 +113,7 @@ def explain_answer(answer: api.Answer, declined: Mapping[str, str]) -> None:
         note(NOT_TRUTH)
     else:
         note(f"undetermined: {reason_in_words(verdict)}.")
-        for text in sorted(set(revealed_texts(answer.certificate).values()))[:ANSWERS_SHOWN_MAX]:
+        for text in sorted({one.answer for one in answer.reveals.values()})[:ANSWERS_SHOWN_MAX]:
             note(f"  said: {' '.join(text.split())[:ANSWER_CHARS_SHOWN]}")
     for line in rejected_lines(verdict, declined):
         note(line)
@@ -126,13 +125,6 @@ def agreed_in_words(verdict: Verdict) -> str:
     """How many agree."""
     agreed = f"{verdict.ball_size} of {verdict.n} seats agree, {verdict.need} were needed"
     return f"accepted: {agreed} ({WORDING})"
-
-
-def revealed_texts(certificate: bytes) -> dict[str, str]:
-    """Every revealed answer by key."""
-    if not certificate:
-        return {}
-    return {author: reveal.answer for author, reveal in revealed(certificate).items()}
 
 
 def rejected_lines(verdict: Verdict, declined: Mapping[str, str] | None = None) -> list[str]:

@@ -123,7 +123,7 @@ def nostr(table: Table, surroundings: Surroundings) -> Transport:
     from dicast.transports.nostr import NostrTransport
 
     plugin_settings(table, NoSettings, "transports.nostr")
-    return NostrTransport(surroundings.relays, surroundings.key)
+    return NostrTransport(surroundings.relays, surroundings.key, surroundings.content_of)
 
 
 def minilm(table: Table, surroundings: Surroundings) -> Embedder:

@@ -18,7 +18,7 @@ from dicast.daemon.given import given_places, with_given
 from dicast.daemon.lazy_embedder import LazyEmbedder
 from dicast.daemon.logs import Log
 from dicast.daemon.paths import Paths
-from dicast.daemon.private_network import secret_of
+from dicast.daemon.private_network import content_reader, secret_of
 from dicast.daemon.service import Service
 from dicast.ports import Embedder, Engine, Store, Transport
 from dicast.protocol.messages import Role
@@ -42,7 +42,10 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
     """Build every part of a node. The caller holds the state folder's lock. Raises DicastError."""
     served = builtin_content.pages(settings, paths)
     seeded = builtin_content.blob_store(settings, paths).folder if settings.content.seed else None
+    secret = secret_of(settings)
     surroundings = plugins.Surroundings("", paths.state_dir, settings.relays, identity.key, served, seeded)
+    if secret is not None:
+        surroundings = msgspec.structs.replace(surroundings, content_of=content_reader(secret))
     given = given_places(settings)
     settings = with_given(settings, given)
     transports = _transports(settings, surroundings)
@@ -54,7 +57,7 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
         embedders=tuple(sorted(embedders)),
         slots=settings.slots,
         software=SOFTWARE,
-        secret=secret_of(settings),
+        secret=secret,
     )
     beacons = (BeaconFile(Path(settings.beacon_file), log),) if settings.beacon_file else ()
     store = cast("Store", plugins.build(plugins.STORES, settings.store, {}, surroundings))

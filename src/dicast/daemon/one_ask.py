@@ -10,10 +10,11 @@ import msgspec
 
 from dicast.base.errors import AdapterError, Rejection
 from dicast.consensus.reasons import Outcome
-from dicast.daemon.api import Answer, ReportsDropped
+from dicast.daemon.api import Answer, ReportsDropped, RevealRecord
 from dicast.daemon.driver import Driver
 from dicast.daemon.subscriptions import Subscription
 from dicast.daemon.tellings import Told
+from dicast.protocol.disclosed import revealed
 from dicast.protocol.inputs import Asked, Cancelled, Question
 from dicast.protocol.outputs import (
     AskRefused,
@@ -126,6 +127,8 @@ class OneAsk:
         decided = self._decided
         assert decided is not None, "an answer follows a verdict"
         verdict = decided.verdict
+        certificate = b"" if ready is None else ready.certificate
+        reveals = revealed(certificate, self._driver.node.secret) if certificate else {}
         return Answer(
             outcome=verdict.outcome,
             reason=verdict.reason,
@@ -136,5 +139,8 @@ class OneAsk:
             checked=decided.checked,
             signed_seats=0 if ready is None else ready.signed_seats,
             attempts=self._attempts,
-            certificate=b"" if ready is None else ready.certificate,
+            certificate=certificate,
+            reveals={
+                author: RevealRecord(one.answer, one.model, one.usage) for author, one in reveals.items()
+            },
         )

@@ -34,6 +34,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     pages: Pages | None = None
     seeded: Path | None = None
     """The folder of blobs that BitTorrent gives to others, None where that is not wanted."""
+    content_of: Callable[[bytes], str] | None = None
+    """Opens what a packet of our own says, on a private network."""
 
 
 Factory = Callable[[Mapping[str, object], Surroundings], Any]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dicast.base.errors import ConfigurationError
+from dicast.base.events import parse_event
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.files import first_line
+from dicast.protocol.disclosed import opened_events
 from dicast.protocol.network import NetworkSecret, network_secret, topic_of
 
 PASSPHRASE_BYTES_MAX = 4096
@@ -19,6 +22,15 @@ def secret_of(settings: Settings) -> NetworkSecret | None:
         return None
     passphrase = read_passphrase(Path(settings.passphrase_file).expanduser())
     return network_secret(settings.network, passphrase)
+
+
+def content_reader(secret: NetworkSecret) -> Callable[[bytes], str]:
+    """Opens what a packet of our own says."""
+
+    def content_of(wire: bytes) -> str:
+        return opened_events((parse_event(wire),), secret, None)[0].content
+
+    return content_of
 
 
 def topic_in(settings: Settings) -> str:

@@ -8,10 +8,8 @@ from typing import Any, cast
 
 import msgspec
 
-from dicast.base.types import NodeId
-from dicast.daemon.api import Answer
-from dicast.protocol.disclosed import revealed
-from dicast.protocol.messages import Reveal, Usage
+from dicast.daemon.api import Answer, RevealRecord
+from dicast.protocol.messages import Usage
 
 CERTIFICATE_PATH = "/api/certificates/"
 
@@ -29,11 +27,9 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def told_by(answer: Answer) -> Told:
-    """What the reveals inside the answer's certificate say."""
-    if not answer.certificate:
-        return Told(None, None, {})
-    reveals = revealed(answer.certificate)
-    winner = reveals.get(NodeId(answer.verdict.winner or ""))
+    """What the revealed answers say beside themselves."""
+    reveals = answer.reveals
+    winner = reveals.get(answer.verdict.winner or "")
     models = Counter(reveal.model for reveal in reveals.values())
     return Told(
         None if winner is None else winner.model,
@@ -43,7 +39,7 @@ def told_by(answer: Answer) -> Told:
     )
 
 
-def tokens_of(reveals: Iterable[Reveal]) -> int:
+def tokens_of(reveals: Iterable[RevealRecord]) -> int:
     """Tokens that a question took: the winner's count, and where nobody won the largest."""
     counts = (one.usage.prompt_tokens + one.usage.completion_tokens for one in reveals)
     return max(counts, default=0)

@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+import msgspec
+
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError, LocalProtocolError
 from dicast.base.expiring import SeenIds
 from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.ports import TransportHealth
+from dicast.protocol.messages import Kind
 from dicast.transports.nostr_frames import event_frame, parse_published, wanted_ids
 from dicast.transports.nostr_link import RelayLink
 
@@ -28,7 +31,11 @@ class NostrTransport:
     name = "nostr"
     payload_bytes_max = PACKET_BYTES_MAX
 
-    def __init__(self, relays: Sequence[str], key: KeyPair) -> None:
+    def __init__(
+        self, relays: Sequence[str], key: KeyPair, content_of: Callable[[bytes], str] | None = None
+    ) -> None:
+        """`content_of` opens what our own packets say on a private network: wants are read here too."""
+        self._content_of = content_of
         self._links = [RelayLink(url, key, self._on_wire) for url in dict.fromkeys(map(_checked, relays))]
         if not 1 <= len(self._links) <= RELAYS_MAX:
             raise ConfigurationError(
@@ -58,9 +65,11 @@ class NostrTransport:
             return
         self._is_copy(wire)  # our own packet comes back from every relay
         frame = event_frame(wire)
+        if self._content_of is not None and published.kind == Kind.WANT:
+            published = msgspec.structs.replace(published, content=self._content_of(wire))
         wanted = wanted_ids(published)
         for link in self._links:
-            link.publish(published.id, frame)
+            link.publish(published.id, frame, published.created_at)
             if wanted:
                 link.fetch(wanted)
 
@@ -78,7 +87,8 @@ class NostrTransport:
             detail=f"{up} of {len(self._links)} relays" + "".join(f"; {problem}" for problem in problems),
             sent=sum(link.sent for link in self._links),
             received=self._received,
-            dropped=sum(link.outbox.dropped + link.garbage for link in self._links),
+            dropped=sum(link.outbox.dropped + link.garbage + link.refused for link in self._links),
+            round_trip_ms=min(filter(None, (link.round_trip_ms for link in self._links)), default=None),
         )
 
     async def stop(self) -> None:
