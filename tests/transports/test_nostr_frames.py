@@ -162,7 +162,7 @@ def test_what_we_say_is_what_a_relay_reads() -> None:
 def test_a_want_names_the_ids_it_wants() -> None:
     want = event(json.dumps({"v": 1, "ids": ["aa" * 32, "bb" * 32]}), Kind.WANT)
     published = parse_published(encode_event(want))
-    assert published == Published(want.id, Kind.WANT, want.content)
+    assert published == Published(want.id, Kind.WANT, want.content, want.created_at)
     assert wanted_ids(published) == ("aa" * 32, "bb" * 32)
 
 

@@ -108,6 +108,7 @@ class Published(msgspec.Struct, frozen=True):
     id: str
     kind: int
     content: str
+    created_at: int = 0
 
 
 def parse_published(wire: bytes) -> Published | None:

@@ -35,7 +35,8 @@ from dicast.transports.nostr_frames import (
 )
 from dicast.transports.nostr_outbox import Outbox
 from dicast.transports.nostr_replay import Replay
-from dicast.transports.nostr_socket import described, is_too_big, open_socket
+from dicast.transports.nostr_socket import Trip, described, is_too_big, open_socket
+from dicast.transports.nostr_terms import TOLD_AGAIN_SECONDS, UNTOLD, ask_terms
 
 RETRY_SECONDS_FIRST = 0.2  # a relay that was restarted is back at once
 RETRY_SECONDS_MAX = 30.0  # a public relay must not be hammered; a dead one costs a packet in half a minute
@@ -72,6 +73,11 @@ class RelayLink:
         self.sent = 0
         self.received = 0
         self.garbage = 0
+        self.refused = 0
+        """Packets that the relay's limits leave to others."""
+        self._terms = UNTOLD
+        self._terms_at: float | None = None
+        self._trip = Trip()
         self._key = key
         self._on_wire = on_wire
         self._topic = ""
@@ -95,15 +101,23 @@ class RelayLink:
         self._task = asyncio.create_task(self._run(), name=f"nostr {self.url}")
         self._task.add_done_callback(_tell_of_a_bug)
 
-    def publish(self, event_id: str, frame: bytes) -> None:
-        """Queue a frame for this relay."""
+    @property
+    def round_trip_ms(self) -> int | None:
+        """To the relay and back, as last measured."""
+        return self._trip.milliseconds if self.is_up else None
+
+    def publish(self, event_id: str, frame: bytes, created_at: int) -> None:
+        """Queue a frame for this relay, unless its limits leave that to others."""
+        if not self._terms.takes(len(frame), created_at, int(time.time())):
+            self.refused += 1
+            return
         self.outbox.put(event_id, frame)
         self._drained.clear()
         self._wake.set()
 
     def fetch(self, ids: tuple[str, ...]) -> None:
         """Ask the relay for stored packets, if it is connected."""
-        if self.is_up:
+        if self.is_up and self._terms.may_open(2 + (self._replay is not None)):
             self._say(FETCH, fetch_frame(ids))
 
     async def stop(self, flush_seconds: float) -> None:
@@ -129,19 +143,43 @@ class RelayLink:
 
     async def _connect_and_converse(self) -> str:
         """One connection from its opening to its end; why it ended."""
-        socket = await open_socket(self.url)
+        asking = asyncio.create_task(self._ask_terms())
+        try:
+            socket = await open_socket(self.url)
+        except BaseException:
+            asking.cancel()
+            raise
         writer = asyncio.create_task(self._write(socket))
+        self._trip = Trip(socket)
         try:
             self._begin()
             return await self._read(socket)
         finally:
             self._end()
             writer.cancel()
+            asking.cancel()
             try:
-                await asyncio.gather(writer, return_exceptions=True)
+                await asyncio.gather(writer, asking, return_exceptions=True)
                 await socket.close()
             finally:
                 socket.transport.abort()  # closing waits for the relay; cancelled there, it would stay open
+
+    async def _ask_terms(self) -> None:
+        """Once an hour; what was not known yet is made good."""
+        now = time.monotonic()
+        if self._terms_at is not None and now - self._terms_at < TOLD_AGAIN_SECONDS:
+            return
+        terms = await ask_terms(self.url)
+        self._terms_at = now
+        if terms is None:
+            return
+        self._terms = terms
+        if terms.message_bytes_max is not None:
+            self.refused += self.outbox.drop_larger(terms.message_bytes_max)
+        if terms.is_payment_required and not self.sent:
+            self.problem = "it takes packets from those who pay"
+        if terms.is_auth_required and not self.is_up:
+            self._obstacles.add(Obstacle.UNKNOWN)
 
     def _begin(self) -> None:
         self._control.clear()
@@ -229,6 +267,7 @@ class RelayLink:
         elif subscription == OLDER:
             self._ask_for_older(self._replay)
         elif subscription == LIVE:
+            self._trip.ended()
             self.is_up = True
             self._up_since = self._up_since or time.monotonic()
             self._last_heard = time.time()
@@ -240,7 +279,8 @@ class RelayLink:
 
     def _ask_for_older(self, replay: Replay | None) -> None:
         """The relay cut its answer short: ask for what is older, until all is there."""
-        frame = replay.next_page() if replay is not None else None
+        may_ask = self._terms.may_open(2)
+        frame = replay.next_page() if replay is not None and may_ask else None
         if frame is not None:
             self._say(OLDER, frame)
             return
@@ -305,6 +345,7 @@ class RelayLink:
         self._later(REPLAY_SECONDS_MAX, partial(self._give_up_on, self._replay))
         self._control.pop(LIVE, None)  # it must follow an answer to a challenge
         self._say(LIVE, self._replay.first_page())
+        self._trip.began()
 
     def _subscribe_unless_up(self) -> None:
         if not self.is_up:

@@ -41,6 +41,15 @@ class Outbox:
         """The relay has it, or will never take it."""
         self._forget(self._sent, event_id)
 
+    def drop_larger(self, bytes_max: int) -> int:
+        """The relay takes no frame larger than that; how many were dropped."""
+        count = 0
+        for packets in (self._waiting, self._sent):
+            for event_id in [name for name, frame in packets.items() if len(frame) > bytes_max]:
+                self._forget(packets, event_id)
+                count += 1
+        return count
+
     def send_again(self, event_id: str) -> None:
         """The relay refused it for now: it goes to the front."""
         frame = self._sent.pop(event_id, None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 FRAME_BYTES_MAX = 1 << 20  # a packet is 64 KiB, but a relay may pass on larger events: those are skipped
@@ -22,8 +23,6 @@ class _Connect(connect):
 
 def open_socket(url: str) -> connect:
     """Await it to connect; raises what sockets, TLS and `websockets` raise."""
-    host = urlsplit(url).hostname or ""
-    is_local = host in {"localhost", "::1"} or host.startswith("127.")
     return _Connect(
         url,
         compression=None,  # saves 300 kB a connection; packets are mostly hex and small
@@ -34,8 +33,37 @@ def open_socket(url: str) -> connect:
         ping_interval=HEARTBEAT_SECONDS,
         ping_timeout=HEARTBEAT_SECONDS,
         user_agent_header="dicast",
-        proxy=None if is_local else True,
+        proxy=None if is_on_this_machine(url) else True,
     )
+
+
+class Trip:
+    """To the relay and back: from subscribing to the end of what was stored, then by WebSocket pings."""
+
+    def __init__(self, socket: ClientConnection | None = None) -> None:
+        self._socket = socket
+        self._began = time.monotonic()
+        self._first_ms: int | None = None
+
+    def began(self) -> None:
+        """The relay is asked."""
+        self._began = time.monotonic()
+
+    def ended(self) -> None:
+        """It has answered."""
+        self._first_ms = max(1, round((time.monotonic() - self._began) * 1000))
+
+    @property
+    def milliseconds(self) -> int | None:
+        """As last measured; at least 1."""
+        pinged = 0.0 if self._socket is None else self._socket.latency
+        return max(1, round(pinged * 1000)) if pinged else self._first_ms
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether an address is reached without leaving this machine, and so never through a proxy."""
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def is_too_big(closed: ConnectionClosed) -> bool:
