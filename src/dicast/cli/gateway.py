@@ -31,6 +31,10 @@ class Listening:
     "Allow an address that other machines can reach; everybody then needs a key."
     allow_host: Annotated[tuple[str, ...], Repeated] = ()
     "Another name by which clients may call the gateway; may be given several times."
+    signaller: Annotated[tuple[str, ...], Repeated] = ()
+    "A signaller whose documents may be followed over the WebSocket; may be given several times."
+    telemetry: str = ""
+    "Send traces to the OpenTelemetry collector at this address, such as http://127.0.0.1:4318."
 
 
 LOOPBACK = Listening()
@@ -53,7 +57,14 @@ def gateway(*, listening: Listening = LOOPBACK, preset: str | None = None, commo
         raise ConfigurationError(
             "gateway_missing", "The gateway is not installed here.", "Run: pip install 'dicast[gateway]'"
         ) from error
-    address = Address(listening.host, listening.port, listening.public, listening.allow_host)
+    address = Address(
+        host=listening.host,
+        port=listening.port,
+        is_public=listening.public,
+        names=listening.allow_host,
+        signallers=listening.signaller,
+        telemetry=listening.telemetry,
+    )
     asyncio.run(run_gateway(common.paths().state_dir, address, settings, _say))
     return Exit.DONE
 

@@ -19,6 +19,7 @@ from dicast.gateway.openai_completions import CompletionRoute
 from dicast.gateway.openai_models import ModelsRoute
 from dicast.gateway.pages import Pages
 from dicast.gateway.parts import Endpoint, Parts
+from dicast.gateway.telemetry import Tracing
 
 RULES = Rules(
     scopes={
@@ -46,7 +47,8 @@ def make_app(parts: Parts, access: Access, rules: Rules = RULES) -> Starlette:
     """The ASGI application. Whatever `rules` does not name is closed."""
     routes = make_routes(parts, access)
     guard = Middleware(Guard, routes=routes, rules=rules, access=access, metrics=parts.metrics)
-    return Starlette(routes=routes, middleware=[guard])
+    tracing = Middleware(Tracing, telemetry=parts.asker.telemetry)
+    return Starlette(routes=routes, middleware=[guard, tracing])
 
 
 def make_routes(parts: Parts, access: Access) -> list[BaseRoute]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any, NamedTuple
 
 from dicast.base.errors import DicastError
@@ -18,6 +18,7 @@ from dicast.gateway.errors import GatewayError, of_node
 from dicast.gateway.json_format import JsonForm, document_of, extra_fields
 from dicast.gateway.metrics import Metrics
 from dicast.gateway.spending import SPENDER, Ledger
+from dicast.gateway.telemetry import NoTelemetry, RoundTrace, Telemetry
 from dicast.gateway.told import dicast_field, told_by
 from dicast.protocol.messages import DeclineReason, Usage, WorkState
 from dicast.protocol.outputs import MemberProgress, RoundOpened
@@ -51,11 +52,17 @@ class Asker:
     """Asks the node through the public client. Cancelling `ask` cancels the round."""
 
     def __init__(
-        self, client: AsyncClient, defaults: AskSettings, metrics: Metrics, ledger: Ledger | None = None
+        self,
+        client: AsyncClient,
+        defaults: AskSettings,
+        metrics: Metrics,
+        ledger: Ledger | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._client = client
         self.defaults = defaults
         self.ledger = ledger or Ledger()
+        self.telemetry = telemetry or NoTelemetry()
         self._metrics = metrics
         self._places = asyncio.Semaphore(ASKING_MAX)
         self._waiting = 0
@@ -77,12 +84,12 @@ class Asker:
     async def ask(self, wanted: Wanted, on_event: EventSink | None = None) -> Agreed:
         """The agreed answer; raises GatewayError, `undetermined` where there is none."""
         options = self._options(wanted)
-        watch = _Watch(on_event)
+        watch = _Watch(self.telemetry.rounds(), on_event)
         spender = SPENDER.get()
         self.ledger.check(spender)
         async with self._place():
             began = time.monotonic()
-            with self.ledger.spending(spender, self._max_tokens(options)) as bill:
+            with self.ledger.spending(spender, self._max_tokens(options)) as bill, closing(watch):
                 try:
                     answer = await self._client.ask(wanted.prompt, on_event=watch.see, **options)
                 except DicastError as error:
@@ -147,6 +154,7 @@ class Asker:
 
     async def _refusal(self, error: DicastError, options: AskKeywords) -> GatewayError:
         refusal = of_node(error)
+        self._metrics.count_rejection(error.code)
         if error.code in {"too_few_nodes", "no_peers", "no_model"} and refusal.told is not None:
             refusal.told["nearest"] = await self._nearest(options)
         return refusal
@@ -168,7 +176,8 @@ class Asker:
 class _Watch:
     """Remembers who declined because the prompt is too long for its model; hands every event on."""
 
-    def __init__(self, on_event: EventSink | None = None) -> None:
+    def __init__(self, trace: RoundTrace, on_event: EventSink | None = None) -> None:
+        self._trace = trace
         self._on_event = on_event
         self._members = 0
         self._quorum = 0
@@ -176,6 +185,7 @@ class _Watch:
 
     def see(self, event: Event) -> None:
         """An event of the question's rounds."""
+        self._trace.see(event)
         if self._on_event is not None:
             self._on_event(event)
         match event:
@@ -188,6 +198,10 @@ class _Watch:
                     self._too_long.add(event.member)
             case _:
                 pass
+
+    def close(self) -> None:
+        """The question is over."""
+        self._trace.close()
 
     def is_too_long(self) -> bool:
         """Whether the prompt's length alone kept the quorum from being reached."""

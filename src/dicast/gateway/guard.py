@@ -101,6 +101,7 @@ class Guard:
         rule, path = self._rule(scope)
         counting = _counting(send, path, self._metrics)
         try:
+            scope["dicast_route"] = path
             caller = scope["dicast_caller"] = self._admit(Headers(scope=scope), rule)
         except GatewayError as error:
             self._metrics.count_error(error.code)

@@ -10,6 +10,10 @@ from dicast.protocol.messages import Usage
 VERDICT_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
 """From a local engine's answer to the longest default deadline and its reveal."""
 
+TOKEN_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""From a local engine to one that first loads its model."""
+SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
 
 class Metrics:
     """The numbers of one gateway."""
@@ -35,6 +39,30 @@ class Metrics:
             "dicast_verdict_seconds",
             "Time to the verdict.",
             buckets=VERDICT_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._first_token = Histogram(
+            "dicast_first_token_seconds",
+            "Time to the first token, as the winners measured it.",
+            buckets=TOKEN_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._agreement = Histogram(
+            "dicast_agreement_ratio",
+            "Share of the seats that agreed with the centre.",
+            buckets=SHARE_BUCKETS,
+            registry=self._registry,
+        )
+        self._rejections = Counter(
+            "dicast_rejections",
+            "Questions that the node refused or could not finish, by its reason.",
+            ("reason",),
+            registry=self._registry,
+        )
+        self._kinds = Gauge(
+            "dicast_packets_by_kind",
+            "Packets of the node since it started.",
+            ("transport", "kind", "way"),
             registry=self._registry,
         )
         self._tokens = Counter(
@@ -68,9 +96,16 @@ class Metrics:
         """A round ended."""
         self._verdicts.labels(answer.outcome, answer.reason).inc()
         self._seconds.observe(seconds)
+        if answer.verdict.n:
+            self._agreement.observe(answer.verdict.ball_size / answer.verdict.n)
         if usage is not None:
+            self._first_token.observe(usage.first_token_ms / 1000)
             self._tokens.labels("prompt").inc(usage.prompt_tokens)
             self._tokens.labels("completion").inc(usage.completion_tokens)
+
+    def count_rejection(self, reason: str) -> None:
+        """The node refused a question, or could not finish it."""
+        self._rejections.labels(reason).inc()
 
     def page(self, status: StatusResult) -> bytes:
         """Everything, in Prometheus' text format, with the node's own numbers as of now."""
@@ -80,6 +115,10 @@ class Metrics:
             self._packets.labels(transport.name, "received").set(transport.received)
             self._packets.labels(transport.name, "sent").set(transport.sent)
             self._packets.labels(transport.name, "dropped").set(transport.dropped)
+        for transport, kinds in status.packets.items():
+            for kind, (received, sent) in kinds.items():
+                self._kinds.labels(transport, kind, "received").set(received)
+                self._kinds.labels(transport, kind, "sent").set(sent)
         for reason, count in status.refused.items():
             self._refusals.labels(reason).set(count)
         return generate_latest(self._registry)

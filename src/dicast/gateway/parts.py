@@ -25,6 +25,7 @@ from dicast.gateway.replies import (
     error_response,
     while_connected,
 )
+from dicast.signalling.client import Signallers
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -44,6 +45,8 @@ class Parts(NamedTuple):
     metrics: Metrics
     log: Log
     budgets: Budgets = Budgets()
+    signallers: Signallers | None = None
+    """Where documents are published and followed; None where the gateway knows nobody."""
 
     async def agreed(self, request: Request, wanted: Wanted) -> Agreed:
         """The network's answer, while the client is there and its key is good."""

@@ -27,6 +27,8 @@ from dicast.gateway.metrics import Metrics
 from dicast.gateway.native.streams import MESSAGE_BYTES_MAX
 from dicast.gateway.parts import Budgets, Parts
 from dicast.gateway.spending import Ledger
+from dicast.gateway.telemetry import open_telemetry
+from dicast.signalling.client import Signallers
 
 CONNECTIONS_MAX = 1_536
 """Every question that waits or runs, and half as many idle ones; beyond it uvicorn answers 503."""
@@ -50,6 +52,9 @@ class Address(msgspec.Struct, frozen=True):
     port: int = 8080
     is_public: bool = False
     names: tuple[str, ...] = ()
+    signallers: tuple[str, ...] = ()
+    telemetry: str = ""
+    """Where a collector takes traces; empty sends none."""
 
 
 async def run_gateway(
@@ -62,8 +67,10 @@ async def run_gateway(
     await client.status()
     metrics = Metrics()
     ledger = Ledger(state_dir)
-    asker = Asker(client, defaults, metrics, ledger)
-    parts = Parts(client, asker, metrics, Log("warning", False), Budgets())
+    telemetry = open_telemetry(address.telemetry)
+    asker = Asker(client, defaults, metrics, ledger, telemetry)
+    signallers = Signallers(address.signallers) if address.signallers else None
+    parts = Parts(client, asker, metrics, Log("warning", False), Budgets(), signallers)
     access = Access(keys, host_names(address), needs_key=address.is_public)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -74,6 +81,7 @@ async def run_gateway(
     finally:
         listener.close()
         ledger.close()
+        await asyncio.to_thread(telemetry.close)
 
 
 class Server(uvicorn.Server):

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dicast.gateway.errors import Dialect, GatewayError, invalid
 from dicast.gateway.native.live import TYPES, Filter, Listener, Live, Said
 from dicast.gateway.native.queries import EventsQuery, read_query
+from dicast.gateway.native.subscribing import Subscribe, Subscribing, Unsubscribe
 from dicast.gateway.parts import Parts
 from dicast.gateway.replies import STREAM_HEADERS
 
@@ -26,13 +27,33 @@ POLICY = 1008
 """WebSocket's code for `you may not`."""
 
 
-class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client may say over the WebSocket."""
+class Narrow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tell me these events only."""
 
-    op: Literal["filter", "ping"]
+    op: Literal["filter"]
     types: tuple[str, ...] | None = None
     round: str | None = None
     logs: bool = False
+
+
+class Ping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Are you there?"""
+
+    op: Literal["ping"]
+
+
+class _Named(msgspec.Struct, frozen=True):
+    op: str
+
+
+Order = Narrow | Ping | Subscribe | Unsubscribe
+ORDERS: dict[str, type[Order]] = {
+    "filter": Narrow,
+    "ping": Ping,
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+}
+"""What a client may say over the WebSocket."""
 
 
 class EventStream(Response):
@@ -106,7 +127,8 @@ class StreamRoutes:
         except GatewayError as error:
             await socket.close(POLICY, error.code)
             return
-        hearing = asyncio.ensure_future(self._hear(socket, listener))
+        subscribing = Subscribing(self._parts, self._live, lambda text: socket.send_text(text.decode()))
+        hearing = asyncio.ensure_future(self._hear(socket, listener, subscribing))
         try:
             await self._speak(socket, listener)
         except (WebSocketDisconnect, RuntimeError, OSError):
@@ -115,6 +137,7 @@ class StreamRoutes:
             listener.close()
             hearing.cancel()
             await asyncio.gather(hearing, return_exceptions=True)
+            await subscribing.close()
 
     async def _speak(self, socket: WebSocket, listener: Listener) -> None:
         check = socket.scope["dicast_caller"].check
@@ -133,7 +156,7 @@ class StreamRoutes:
                 await socket.close()
                 return
 
-    async def _hear(self, socket: WebSocket, listener: Listener) -> None:
+    async def _hear(self, socket: WebSocket, listener: Listener, subscribing: Subscribing) -> None:
         """Follow orders until the client leaves."""
         try:
             while True:
@@ -141,7 +164,7 @@ class StreamRoutes:
                 if message["type"] == "websocket.disconnect":
                     return
                 text = message.get("text") or (message.get("bytes") or b"").decode(errors="replace")
-                await socket.send_text(_obey(text, listener).decode())
+                await socket.send_text(_obey(text, listener, subscribing).decode())
         except (WebSocketDisconnect, RuntimeError, OSError):
             pass  # it went away while it was answered
         finally:
@@ -153,18 +176,29 @@ def error_text(error: GatewayError) -> bytes:
     return msgspec.json.encode({"type": "error", "data": error.body(Dialect.NATIVE)["error"]})
 
 
-def _obey(text: str, listener: Listener) -> bytes:
+def _obey(text: str, listener: Listener, subscribing: Subscribing) -> bytes:
     """Do what an order says; the answer to it."""
     try:
-        order = msgspec.json.decode(text, type=Order)
-        if order.op == "ping":
-            return b'{"type":"pong","data":{}}'
-        listener.wanted = _filter(order.types or (), order.round or "", order.logs)
+        name = msgspec.json.decode(text, type=_Named).op
+        if name not in ORDERS:
+            raise invalid("op", f"there are {', '.join(ORDERS)}.")
+        order = msgspec.json.decode(text, type=ORDERS[name])
+        match order:
+            case Ping():
+                return b'{"type":"pong","data":{}}'
+            case Narrow():
+                listener.wanted = _filter(order.types or (), order.round or "", order.logs)
+                return b'{"type":"filtered","data":{}}'
+            case Subscribe():
+                subscribing.add(order)
+                return msgspec.json.encode({"type": "subscribed", "data": {"name": order.name}})
+            case Unsubscribe():
+                subscribing.remove(order.name)
+                return msgspec.json.encode({"type": "unsubscribed", "data": {"name": order.name}})
     except GatewayError as error:
         return error_text(error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return error_text(GatewayError("invalid_request", f"This is no order: {error}."))
-    return b'{"type":"filtered","data":{}}'
 
 
 def _filter(types: tuple[str, ...], round_: str, logs: bool) -> Filter:

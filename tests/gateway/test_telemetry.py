@@ -1,0 +1,116 @@
+"""Traces and metrics as a collector and Prometheus get them, from the command that people run."""
+
+from __future__ import annotations
+
+import gzip
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from dicast.base.errors import ConfigurationError
+from dicast.gateway.telemetry import NoTelemetry, open_telemetry
+
+BODY = {"model": "any", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, queue.Queue[Any]]]:
+    """A collector of traces: its address, and the spans that it was given."""
+    spans: queue.Queue[Any] = queue.Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                content = gzip.decompress(content)
+            for resource in ExportTraceServiceRequest.FromString(content).resource_spans:
+                for scope in resource.scope_spans:
+                    for span in scope.spans:
+                        spans.put((self.path, span))
+            self.send_response(200)
+            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *words: Any) -> None:
+            del words
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", spans
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def command(place: Any, *words: str) -> Iterator[str]:
+    """A gateway in a process of its own, told to stop at the end."""
+    line = [sys.executable, "-m", "dicast.cli", "gateway", "--state-dir", str(place.state_dir), "--port", "0"]
+    with subprocess.Popen([*line, "--preset", "story", *words], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().removeprefix("listening on ").strip()
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+def test_a_request_its_round_and_its_verdict_are_one_trace(place) -> None:
+    with collector() as (endpoint, spans):
+        with command(place, "--telemetry", endpoint) as url:
+            headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            answer = httpx.post(f"{url}/v1/chat/completions", json=BODY, headers=headers, timeout=30)
+            assert answer.status_code == 200
+        found = [spans.get(timeout=10) for _ in range(3)]
+    assert {path for path, _ in found} == {"/v1/traces"}
+    by_name = {span.name: span for _, span in found}
+    request, round_, verdict = (by_name[name] for name in ("POST /v1/chat/completions", "round", "verdict"))
+    assert {span.trace_id.hex() for span in by_name.values()} == {TRACE}
+    assert request.parent_span_id.hex() == PARENT
+    assert round_.parent_span_id == request.span_id
+    assert verdict.parent_span_id == round_.span_id
+    told = {one.key: one.value for one in round_.attributes}
+    assert told["dicast.request_id"].string_value == answer.json()["dicast"]["request_id"]
+    assert (told["dicast.outcome"].string_value, told["dicast.ball"].int_value) == ("accepted", 3)
+    steps = [event.name for event in round_.events]
+    assert (steps.count("committed"), steps.count("revealed"), "sealed" in steps) == (3, 3, True)
+    assert "hello" not in str(found)
+    assert "Paris" not in str(found)
+
+
+def test_without_a_collector_nothing_is_traced_and_a_wrong_address_is_said() -> None:
+    assert isinstance(open_telemetry(""), NoTelemetry)
+    with pytest.raises(ConfigurationError, match="telemetry_endpoint"):
+        open_telemetry("127.0.0.1:4318")
+
+
+def test_what_prometheus_reads(place) -> None:
+    httpx.post(f"{place.url}/v1/chat/completions", json=BODY, timeout=30)
+    httpx.post(f"{place.url}/api/plan", json={"prompt": "x", "frame": {"models": ["nobody"]}})
+    page = httpx.get(f"{place.url}/metrics").text
+    for line in (
+        'dicast_verdicts_total{outcome="accepted",reason="agreed"} 1.0',
+        "dicast_verdict_seconds_count 1.0",
+        "dicast_first_token_seconds_count 1.0",
+        "dicast_agreement_ratio_sum 1.0",
+        'dicast_rejections_total{reason="no_model"} 1.0',
+        'dicast_packets_by_kind{kind="commit",transport="memory",way="received"} 3.0',
+        "dicast_gateway_waiting 0.0",
+        "dicast_open_rounds 1.0",
+    ):
+        assert line in page, page
