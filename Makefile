@@ -22,7 +22,7 @@ test: $(VENV)/.dev $(VENV)/.peer-relay $(VENV)/.peer-engine ## set up and pass a
 
 interop: $(VENV)/.dev ## test against programs by other people; installs them when root on Debian, or lists them
 	@sh tools/interop_needs.sh
-	@$(MAKE) --no-print-directory $(VENV)/.libp2p $(VENV)/.node
+	@$(MAKE) --no-print-directory $(VENV)/.libp2p $(VENV)/.node web/node_modules/.package-lock.json
 	@$(BIN)/python -m pytest tests/interop
 
 web: web/node_modules/.package-lock.json ## check, test and build the dashboard into src/dicast/web (needs Node; users do not)

@@ -20,7 +20,7 @@ export class PeerMap {
     this.sigma = new Sigma(this.graph, place, {
       labelFont: "system-ui, sans-serif",
       labelSize: 12,
-      labelRenderedSizeThreshold: 9,
+      labelRenderedSizeThreshold: 5,
       labelColor: { color: colour("--ink") },
       defaultEdgeColor: colour("--line"),
       minCameraRatio: 0.05,
