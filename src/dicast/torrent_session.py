@@ -159,6 +159,7 @@ class TorrentSession:
                 self._nodes = int(alert.values["dht.dht_nodes"])
             elif isinstance(alert, lt.dht_bootstrap_alert):
                 self._joined.set()
+                self._session.post_session_stats()
             for taker in tuple(self._takers.get(type(alert).__name__, ())):
                 taker(alert)
 

@@ -23,9 +23,9 @@ WAIT_SECONDS_MAX = 60
 class Seed:
     """A store that is seeded."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: SessionSettings | None = None) -> None:
         self.store = BlobStore(folder)
-        self.session = TorrentSession(SessionSettings())
+        self.session = TorrentSession(settings or SessionSettings())
         self.seeder = Seeder(self.session, self.store)
 
     async def add(self, content: bytes) -> Manifest:
@@ -51,6 +51,25 @@ async def fetch(store: BlobStore, link: str, sha256: str, *urls: str, progress=s
     session = TorrentSession(SessionSettings())
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         return await fetch_torrent(session, store, Asked(sha256, link, urls), progress)
+
+
+async def test_a_seed_is_found_in_the_hash_table(tmp_path: Path, store: BlobStore, content: bytes) -> None:
+    first, announced = TorrentSession(SessionSettings()), asyncio.Event()
+    first.on("dht_announce_alert", lambda alert: announced.set())
+    await first.start()
+    table = SessionSettings(bootstrap=(f"127.0.0.1:{first.port}",))
+    seed = Seed(tmp_path / "seeded", table)
+    await seed.seeder.start()
+    manifest = await seed.add(content)
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        await seed.session.joined()
+        while not announced.is_set():
+            await seed.seeder.rescan()
+    asked = Asked(manifest.sha256, magnet_of(manifest))
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        assert await fetch_torrent(TorrentSession(table), store, asked, silent) == manifest
+    await seed.seeder.stop()
+    await first.stop()
 
 
 @pytest.mark.parametrize("chunks", [0.001, 1, 20.5])

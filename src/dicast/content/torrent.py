@@ -29,6 +29,7 @@ IDLE_SECONDS_MAX = 120.0  # without a byte, and without anybody to get one from
 SEEDS_MAX = 256  # blobs seeded at once: each is announced in the table every quarter of an hour
 RESCAN_SECONDS = 15.0  # a blob that was added or removed is noticed
 RESUME_BYTES_MAX = 64 << 20
+ASK_AGAIN_SECONDS = 2.0  # the table, while nobody is known: libtorrent itself asks every quarter of an hour
 RESUME = "resume"
 NOTED = lt.save_resume_flags_t.save_info_dict | lt.save_resume_flags_t.flush_disk_cache
 """What is noted to be here is on the disk before the note is."""
@@ -114,7 +115,8 @@ class _Download:
         return parameters
 
     async def _until_done(self, progress: Progress) -> None:
-        is_checked, moved_at, saved_at, before = False, time.monotonic(), time.monotonic(), -1
+        is_checked, before = False, -1
+        moved_at = saved_at = asked_at = time.monotonic()
         while True:
             if self._failure:
                 raise AdapterError("blob_failed", self._failure, "Name another source with --from.")
@@ -129,6 +131,9 @@ class _Download:
                 return
             if status.total_wanted_done != before:
                 before, moved_at = status.total_wanted_done, now
+            if not status.num_peers and now - asked_at > ASK_AGAIN_SECONDS:
+                asked_at = now
+                self._handle.force_dht_announce()
             if now - moved_at > IDLE_SECONDS_MAX:
                 raise AdapterError(
                     "blob_failed",
@@ -196,6 +201,7 @@ class Seeder:
         self._session = session
         self._store = store
         self._handles: dict[str, Any] = {}
+        self._announced_to = 0
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -230,6 +236,11 @@ class Seeder:
                 self._handles[sha256] = self._session.raw.add_torrent(
                     seed_parameters(manifest, self._store.folder)
                 )
+        known = self._session.nodes()
+        if known > 2 * self._announced_to:  # what was said before the table was there, nobody heard
+            self._announced_to = known
+            for handle in self._handles.values():
+                handle.force_dht_announce()
         return sorted(self._handles)
 
 

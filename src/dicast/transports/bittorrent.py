@@ -65,6 +65,7 @@ class TopicFinder:
             await self._session.stop()
 
     def _look(self) -> None:
+        self._session.nodes()  # so that health knows of late how many there are
         for address in self._mesh.addresses():
             parts = urlsplit(address)
             if parts.scheme == "ws" and parts.port:  # a hash table holds a port, and no names
