@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import cast
 
 import atheris
+import msgspec
 
 with atheris.instrument_imports(include=["dicast"]):
     from dicast.base import codec, events, nip19
@@ -19,10 +21,11 @@ with atheris.instrument_imports(include=["dicast"]):
     from dicast.base.types import EventId, Now
     from dicast.consensus.case import CaseError, parse_case
     from dicast.consensus.frame import Frame
-    from dicast.protocol import messages
+    from dicast.protocol import messages, round_key
     from dicast.protocol.certificate import CertificateError, verify
     from dicast.protocol.envelope import decode_body, make_packet, parse_packet, topic_of
     from dicast.protocol.messages import BODIES, Kind
+    from dicast.protocol.round_key import heard
 
 SEEDS = Path(__file__).resolve().parent / "seeds"
 KEY = KeyPair.from_seed(b"fuzz")
@@ -73,13 +76,21 @@ def genuine() -> list[messages.Body]:
     ]
 
 
+ROUND_KEY = bytes(range(32))
+SEALED_REQUEST = round_key.seal_request(KEY, ROUND_KEY, cast("messages.Request", genuine()[1]))
+SEALED_REVEAL = cast(
+    "messages.SealedReveal",
+    round_key.spoken(cast("messages.Reveal", genuine()[5]), KEY.node_id, ROUND_KEY),
+)
+
+
 def wires() -> list[bytes]:
-    """A signed packet of every kind."""
+    """A signed packet of every kind, and of those that are sealed."""
     topic, previous = topic_of("main"), EventId(DIGEST)
     starts = messages.STARTS
     return [
         make_packet(KEY, topic, body, NOW, None if messages.KINDS[type(body)] in starts else previous).wire
-        for body in genuine()
+        for body in (*genuine(), SEALED_REQUEST, SEALED_REVEAL)
     ]
 
 
@@ -117,7 +128,15 @@ def read_keys(data: bytes) -> None:
             continue
 
 
-READERS = (read_packet, read_body, read_certificate, parse_case, read_keys)
+def read_sealed(data: bytes) -> None:
+    """What members open: a payload under the round's key, and the reveal and the question in it."""
+    text = data.decode("utf-8", "replace")
+    opened = heard(messages.SealedReveal(1, text), ROUND_KEY)
+    assert opened is None or codec.decode_as(codec.encode(opened), messages.Reveal) == opened
+    round_key.opened(msgspec.structs.replace(SEALED_REQUEST, sealed=text or "A"), ROUND_KEY)
+
+
+READERS = (read_packet, read_body, read_certificate, parse_case, read_keys, read_sealed)
 
 
 def one_input(data: bytes) -> None:
@@ -133,7 +152,8 @@ def seeds() -> list[bytes]:
     """What the fuzzer starts from: each kind of thing once, well formed."""
     contents = [bytes([number]) + codec.encode(body) for number, body in enumerate(genuine())]
     certificate = b'{"events":[' + b",".join(WIRES) + b'],"recomputed":{},"v":1,"verdict":{}}'
-    by_reader = (WIRES, contents, [certificate], [CASE], SPELLED_KEYS)
+    sealed = [SEALED_REQUEST.sealed.encode(), SEALED_REVEAL.sealed.encode()]
+    by_reader = (WIRES, contents, [certificate], [CASE], SPELLED_KEYS, sealed)
     return [bytes([number]) + seed for number, group in enumerate(by_reader) for seed in group]
 
 
