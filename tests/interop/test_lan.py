@@ -1,4 +1,4 @@
-"""Two machines on one cable with `dicast up` and nothing else: network namespaces of their own. Needs root."""
+"""Two machines on one cable with `dicast up` and nothing else, in network namespaces. Needs root."""
 
 from __future__ import annotations
 
