@@ -362,11 +362,12 @@ async def test_a_round(make_shared, topic) -> None:
         nodes = []
         for name, works in names.items():
             roles = (Role.WORKER, Role.VALIDATOR) if works else ()
-            nodes.append(rounds.DrivenNode(name, [NatsTransport(place())], roles))
+            nodes.append(rounds.DrivenNode(name, lambda _: [NatsTransport(place())], roles))
             running = asyncio.create_task(nodes[-1].driver.run())
             stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
             stack.callback(nodes[-1].driver.stop)
             await nodes[-1].driver.started.wait()
-        decided = await rounds.ask(nodes[-1])
-        assert decided[:3] == ("accepted", rounds.SENTENCE, True)
+        async with asyncio.timeout(60):
+            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
+        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
         assert rounds.delivered_twice(nodes) == []

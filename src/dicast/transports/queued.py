@@ -111,13 +111,15 @@ class QueuedTransport(ABC):
             self._queue.done()
 
     async def _write_one(self, write: Callable[[bytes], Awaitable[None]], wires: list[bytes]) -> None:
+        counted = not isinstance(wires[0], Repeated)
+        self._sent += counted  # before it is heard
         try:
             async with asyncio.timeout(WRITE_SECONDS_MAX):
                 await write(wires[0])
         except BaseException:
+            self._sent -= counted
             self._queue.put_back(wires)
             raise
-        self._sent += not isinstance(wires[0], Repeated)
 
     def _take(self, wire: bytes) -> None:
         """Hand over a packet that came in; a larger one than a packet may be is counted."""

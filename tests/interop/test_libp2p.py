@@ -1,0 +1,278 @@
+"""libp2p: the suite of every transport, js-libp2p by TCP and WebSocket both ways, relays, a round."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.ports import Transport
+from dicast.protocol.messages import Kind, Role
+from dicast.transports.libp2p import Libp2pTransport
+from dicast.transports.libp2p_host import Libp2pSettings
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # the package leaves them to the collector
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def load(name: str, path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, TESTS / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+suite = load("suite_over_libp2p", "conformance/test_transports.py")
+rounds = load("rounds_over_libp2p", "interop/test_rounds.py")
+servers = load("servers_for_libp2p", "interop/conftest.py")
+globals().update(
+    {
+        name: each
+        for name, each in vars(suite).items()
+        if (name.startswith("test_") and "relay" not in name) or name == "topic"
+    }
+)
+
+
+def seed(number: int) -> bytes:
+    return bytes([number]) * 32
+
+
+@pytest.fixture(params=["tcp", "websocket"])
+async def make_transport(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], Transport]]:
+    """Each node dials those that listen by then."""
+    made = list[Libp2pTransport]()
+    listen = {"tcp": "/ip4/127.0.0.1/tcp/0", "websocket": "/ip4/127.0.0.1/tcp/0/ws"}[request.param]
+
+    def make() -> Transport:
+        peers = tuple(one.addresses()[0] for one in made if one.addresses())
+        made.append(Libp2pTransport(Libp2pSettings(seed(len(made)), (listen,), peers)))
+        return made[-1]
+
+    yield make
+    await asyncio.gather(*(transport.stop() for transport in made))
+
+
+@pytest.fixture
+async def make_node(topic: str) -> AsyncIterator[Callable]:
+    nodes: list[Libp2pTransport] = []
+
+    async def make(*peers: str, wait: bool = True, **named) -> tuple[Libp2pTransport, object]:
+        settings = Libp2pSettings(named.pop("seed", seed(len(nodes))), peers=peers, **named)
+        nodes.append(Libp2pTransport(settings))
+        inbox = suite.Inbox()
+        await nodes[-1].start(topic, inbox.take)
+        if wait:
+            await suite.until(lambda: nodes[-1].health().state == "up")
+        return nodes[-1], inbox
+
+    yield make
+    await asyncio.gather(*(node.stop() for node in nodes))
+
+
+class Peer:
+    """js-libp2p in a process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.addresses: list[str] = []
+        self.heard: list[bytes] = []
+        self.errors: list[object] = []
+
+    async def read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            said = json.loads(line)
+            if "addresses" in said:
+                self.addresses = said["addresses"]
+            elif "base64" in said:
+                self.heard.append(base64.b64decode(said["base64"]))
+            else:
+                self.errors.append(said)
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        assert self._process.stdin is not None
+        said = {"topic": topic, "base64": base64.b64encode(data).decode()}
+        self._process.stdin.write(json.dumps(said).encode() + b"\n")
+        await self._process.stdin.drain()
+
+
+@pytest.fixture
+async def make_peer() -> AsyncIterator[Callable]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(topic: str, *dialled: str) -> Peer:
+            script = TESTS / "interop/node/libp2p_peer.mjs"
+            process = await asyncio.create_subprocess_exec(
+                *(
+                    servers.program("node"),
+                    "--experimental-websocket",
+                    str(script),
+                    f"dicast/{topic}",
+                    *dialled,
+                ),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                limit=1 << 20,
+            )
+            peer = Peer(process)
+            reading = asyncio.create_task(peer.read())
+            stack.push_async_callback(process.wait)
+            stack.push_async_callback(asyncio.wait, [reading])
+            stack.callback(process.kill)
+            await suite.until(lambda: bool(peer.addresses))
+            return peer
+
+        yield make
+
+
+@pytest.mark.parametrize("who_dials", ["we by TCP", "we by WebSocket", "they by TCP", "they by WebSocket"])
+async def test_js_libp2p_hears_us_and_is_heard(make_node, make_peer, topic, who_dials: str) -> None:
+    is_web = who_dials.endswith("WebSocket")
+    if who_dials.startswith("we"):
+        peer = await make_peer(topic)
+        [address] = [each for each in peer.addresses if ("/ws" in each) == is_web]
+        node, inbox = await make_node(address)
+    else:
+        node, inbox = await make_node(listen=("/ip4/127.0.0.1/tcp/0" + ("/ws" if is_web else ""),))
+        peer = await make_peer(topic, *node.addresses())
+        await suite.until(lambda: "1 on the topic" in node.health().detail)
+    room = PACKET_BYTES_MAX - len(suite.packet(topic, ""))
+    wires = [*suite.numbered(topic, 20), suite.packet(topic, "x" * room)]
+    for wire in wires:
+        node.publish(wire)
+    await suite.until(lambda: set(wires) <= set(peer.heard))
+    theirs = suite.numbered(topic[::-1], 20)
+    for wire in theirs:
+        await peer.publish(f"dicast/{topic}", wire)
+    await inbox.until_has(theirs)
+    assert (peer.errors, node.health().dropped) == ([], 0)
+
+
+async def test_who_knows_one_node_hears_all_and_suggested_peers_are_dialled(make_node, topic) -> None:
+    known, _ = await make_node()
+    nodes = [await make_node(known.addresses()[0]) for _ in range(3)]
+    assert [len(node.peers()) for node, _ in nodes] == [1, 1, 1]
+    nodes[0][0].publish(wire := suite.packet(topic))
+    for _, inbox in nodes[1:]:
+        await inbox.until_has([wire])
+    nodes[0][0].suggest("no address")
+    nodes[0][0].suggest(nodes[1][0].addresses()[0])
+    await suite.until(lambda: len(nodes[0][0].peers()) == 2)
+
+
+async def test_a_node_behind_a_relay_is_reached_and_the_relay_may_be_js(make_node, make_peer, topic) -> None:
+    theirs = await make_peer("elsewhere")
+    ours, _ = await make_node(is_relay=True)
+    for relay in (ours.addresses()[0], theirs.addresses[0]):
+        hidden, inbox = await make_node(listen=(), relays=(relay,))
+        [circuit] = [address for address in hidden.addresses() if "/p2p-circuit/" in address]
+        visitor, _ = await make_node(circuit)
+        await suite.until(lambda: len(hidden.peers()) >= 2)  # noqa: B023 (awaited here)
+        visitor.publish(wire := suite.packet(topic, relay))
+        await inbox.until_has([wire])
+
+
+async def test_a_peer_that_goes_and_comes_back(make_node, topic) -> None:
+    port = servers.free_port()
+    listen = (f"/ip4/127.0.0.1/tcp/{port}",)
+    known, _ = await make_node(listen=listen, seed=seed(99))
+    address = known.addresses()[0]
+    (sender, _), (receiver, inbox) = [await make_node(address) for _ in range(2)]
+    await known.stop()
+    await suite.until(lambda: sender.health().state == receiver.health().state == "down")
+    await make_node(listen=listen, seed=seed(99))
+    back_at = time.monotonic()
+    await suite.until(lambda: sender.health().state == receiver.health().state == "up")
+    number = 0
+    while not inbox.wires:
+        sender.publish(suite.packet(topic, str(number := number + 1)))
+        await asyncio.sleep(0)
+        await suite.until(lambda: sender.health().sent == number)
+    assert time.monotonic() - back_at < 5
+
+
+async def test_the_round_trip_is_measured_and_newcomers_are_told(make_node, topic) -> None:
+    first, _ = await make_node()
+    announcement = suite.packet(topic, "offer", Kind.ANNOUNCEMENT)
+    first.publish(announcement)
+    await suite.until(lambda: first.health().sent == 1)
+    second, inbox = await make_node(first.addresses()[0])
+    await inbox.until_has([announcement])
+    await suite.until(lambda: second.health().round_trip_ms in range(2000))
+
+
+async def test_what_is_too_large_and_noise_do_no_harm(make_node, make_peer, topic) -> None:
+    node, inbox = await make_node()
+    peer = await make_peer(topic, node.addresses()[0])
+    await suite.until(lambda: "1 on the topic" in node.health().detail)
+    await peer.publish(f"dicast/{topic}", bytes(PACKET_BYTES_MAX + 1))
+    for number in range(300):
+        await peer.publish(f"dicast/{topic}", b"noise %d" % number)
+    await inbox.until_has([b"noise 299"])
+    assert max(map(len, inbox.wires)) < 20
+    [port] = [part for part in node.addresses()[0].split("/") if part.isdecimal()]
+    for noise in (
+        b"\xff" * 100_000,
+        b"\x13/multistream/1.0.0\n" + b"\xff" * 1000,
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"",
+    ):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(port))
+        writer.write(noise)
+        with contextlib.suppress(OSError):
+            await writer.drain()
+        writer.close()
+    await peer.publish(f"dicast/{topic}", b"still there")
+    await inbox.until_has([b"still there"])
+    assert node.health().state == "up"
+
+
+async def test_a_peer_that_is_not_there_is_named(make_node) -> None:
+    known, _ = await make_node()
+    missing = f"/ip4/127.0.0.1/tcp/{servers.free_port()}/p2p/{known.addresses()[0].rpartition('/')[2]}"
+    lonely, _ = await make_node(missing, wait=False)
+    await suite.until(lambda: lonely.health().state == "down")
+    assert missing in lonely.health().detail
+
+
+async def test_a_round() -> None:
+    """Three workers and a follower, over libp2p alone."""
+    names = {"worker 1": True, "worker 2": True, "worker 3": True, "follower": False}
+    async with contextlib.AsyncExitStack() as stack:
+        nodes, known = [], ()
+        for number, (name, works) in enumerate(names.items()):
+            roles = (Role.WORKER, Role.VALIDATOR) if works else ()
+            transport = Libp2pTransport(Libp2pSettings(seed(number), peers=known))
+            nodes.append(rounds.DrivenNode(name, lambda _: [transport], roles))  # noqa: B023 (called here)
+            running = asyncio.create_task(nodes[-1].driver.run())
+            stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
+            stack.callback(nodes[-1].driver.stop)
+            await nodes[-1].driver.started.wait()
+            await suite.until(lambda: transport.health().state == "up")  # noqa: B023 (awaited here)
+            known = known or tuple(transport.addresses())
+        async with asyncio.timeout(60):
+            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
+        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
+        assert rounds.delivered_twice(nodes) == []
