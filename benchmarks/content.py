@@ -30,7 +30,7 @@ from dicast.torrent_session import SessionSettings, TorrentSession
 
 TOPIC = "ab" * 32
 PEERS = 2
-RATIO_MAX = 12.0  # of BitTorrent, whose peers talk much on a line that costs nothing
+RATIO_MAX = 8.0  # checking, flushing, a connection for every half megabyte of the mesh
 WEB = "python -m http.server"
 MESH = """
 import asyncio, sys

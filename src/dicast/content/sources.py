@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from dicast.content.manifest import MANIFEST_BYTES_MAX, Manifest, ManifestError, decode_manifest
+from dicast.content.merkle import CHUNK_BYTES_MIN
 from dicast.content.serving import PART_BYTES_MAX
 
 CONNECT_SECONDS_MAX = 10.0
 READ_SECONDS_MAX = 20.0  # a source that sends nothing for so long is stalled
 REDIRECTS_MAX = 5  # mirrors send to the nearest copy
+PARTS_KEPT_MAX = 8  # of a node's answers: 4 MiB
 CONNECTIONS_MAX = 4  # of one source: enough to fill a line, and few enough to be polite
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
 
@@ -59,11 +61,8 @@ class HttpSource:
 
     parallel = CONNECTIONS_MAX
 
-    def __init__(
-        self, url: str, *, follow: bool = True, part_bytes: int = 0, seconds: float = READ_SECONDS_MAX
-    ) -> None:
+    def __init__(self, url: str, *, follow: bool = True, seconds: float = READ_SECONDS_MAX) -> None:
         self.name = url
-        self._part_bytes = part_bytes
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS_MAX)
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX + 1)
         self._client = httpx.AsyncClient(
@@ -87,9 +86,6 @@ class HttpSource:
 
     async def read(self, start: int, length: int, size: int) -> bytes:
         """One range; from a server without ranges the next bytes of one long answer."""
-        if self._part_bytes and length > self._part_bytes:
-            first = await self.read(start, self._part_bytes, size)
-            return first + await self.read(start + self._part_bytes, length - self._part_bytes, size)
         if not self._knows_ranges:
             return await self._in_order.read(start, length)
         headers = self._headers | {"Range": f"bytes={start}-{start + length - 1}"}
@@ -169,15 +165,61 @@ class _InOrder:
         self._stack = self._pieces = None
 
 
-def mesh_source(address: str, topic: str, sha256: str) -> HttpSource:
-    """A node of the WebSocket mesh, which answers plain requests for blobs where it listens."""
+class MeshSource(HttpSource):
+    """A node of the WebSocket mesh, which answers plain requests for blobs where it listens.
+
+    It gives at most `PART_BYTES_MAX` an answer and closes: chunks side by side are asked for together.
+    """
+
+    parallel = 2 * PART_BYTES_MAX // CHUNK_BYTES_MIN  # two answers at a time, of the smallest chunks
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, follow=False)
+        self._parts: dict[int, asyncio.Task[bytes]] = {}
+
+    async def read(self, start: int, length: int, size: int) -> bytes:
+        """The bytes, out of as many answers as they take."""
+        first, last = start // PART_BYTES_MAX, (start + length - 1) // PART_BYTES_MAX
+        parts = [await self._part(number, size) for number in range(first, last + 1)]
+        return b"".join(parts)[start - first * PART_BYTES_MAX :][:length]
+
+    async def close(self) -> None:
+        """Hang up."""
+        for task in self._parts.values():
+            task.cancel()
+        await asyncio.gather(*self._parts.values(), return_exceptions=True)
+        await super().close()
+
+    async def _part(self, number: int, size: int) -> bytes:
+        """One answer, asked for once by all who wait for some of it; the last few are kept."""
+        task = self._parts.get(number)
+        if task is None:
+            start = number * PART_BYTES_MAX
+            asking = super().read(start, min(PART_BYTES_MAX, size - start), size)
+            task = self._parts[number] = asyncio.create_task(asking)
+            task.add_done_callback(_seen)
+            finished = [old for old, other in self._parts.items() if other.done()]
+            for old in finished[: max(0, len(self._parts) - PARTS_KEPT_MAX)]:
+                del self._parts[old]
+        try:
+            return await asyncio.shield(task)
+        except SourceError:
+            if self._parts.get(number) is task:
+                del self._parts[number]
+            raise
+
+
+def mesh_source(address: str, topic: str, sha256: str) -> MeshSource:
+    """What a node of the mesh has of a blob."""
     parts = urlsplit(address)
     scheme = "https" if parts.scheme == "wss" else "http"
-    return HttpSource(
-        f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/{topic}/blob/{sha256}",
-        follow=False,
-        part_bytes=PART_BYTES_MAX,
-    )
+    return MeshSource(f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/{topic}/blob/{sha256}")
+
+
+def _seen(task: asyncio.Task[bytes]) -> None:
+    """A failure that nobody waits for any more is of no interest."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _body(response: httpx.Response, bytes_max: int) -> bytes:
