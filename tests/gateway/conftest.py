@@ -68,6 +68,10 @@ class SayingEngine(MemoryEngine):
                 return " ".join(f"{message.role}:{message.content}" for message in job.messages)
             case "disagree":
                 return OPINIONS[self._number]
+            case "numbers":
+                return (
+                    f"The old bridge beside the river mill has exactly {self._number + 3} grey stone arches."
+                )
             case "json":
                 more = {"more": 1} if "more" in job.messages[-1].content else {}
                 return json.dumps({**JSON_ANSWER, **more})

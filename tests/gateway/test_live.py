@@ -65,6 +65,19 @@ def test_a_round_is_heard_from_its_opening_to_its_certificate(place) -> None:
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+def test_gates_that_fired_are_told_and_shown(place) -> None:
+    """The embedder of these tests sees no difference between near answers: numbers keep them apart."""
+    body = {"prompt": "numbers", "frame": {"preset": "default", "seats": 3, "quorum": 3}, "temperature": 0.0}
+    with events(place) as stream:
+        until(stream, "node_up")
+        asked = httpx.post(f"{place.url}/api/ask", json=body, timeout=30).json()
+        told = until(stream, "gates_fired")[-1]["data"]
+    assert told["request_id"] == asked["request_id"]
+    (gate,) = told["gates"]
+    assert (gate["gate"], gate["count"], len(gate["pairs"])) == ("numbers", 3, 3)
+    assert httpx.get(f"{place.url}/api/rounds/{asked['request_id']}").json()["gates"] == [gate]
+
+
 def test_a_stream_goes_on_where_it_broke(place) -> None:
     with events(place) as stream:
         until(stream, "node_up")
@@ -96,6 +109,11 @@ def socket(place: Any, **more: Any) -> ClientConnection:
     return connect(f"{place.url.replace('http', 'ws')}/api/ws", subprotocols=["dicast"], **more)
 
 
+def messages(client: ClientConnection) -> Iterator[Any]:
+    """What it says: a frame has a line a message."""
+    return (json.loads(line) for text in client for line in text.splitlines())
+
+
 def test_the_socket_tells_the_same_and_takes_orders(place) -> None:
     with socket(place) as client:
         assert client.subprotocol == "dicast"
@@ -107,12 +125,12 @@ def test_the_socket_tells_the_same_and_takes_orders(place) -> None:
             ("{", "error"),
         ):
             client.send(order if isinstance(order, str) else json.dumps(order))
-            said = (json.loads(text) for text in client)
+            said = messages(client)
             assert next(one for one in said if one["type"] in {"pong", "filtered", "error"})["type"] == answer
         client.send(b"\xff\xfe")
-        assert until(map(json.loads, client), "error")
+        assert until(messages(client), "error")
         request_id = ask(place)
-        said = until(map(json.loads, client), "round_decided")[-1]
+        said = until(messages(client), "round_decided")[-1]
         assert said["data"]["request_id"] == request_id
 
 

@@ -29,7 +29,8 @@ def say(client: ClientConnection, **order: Any) -> None:
 
 def hear(client: ClientConnection, *names: str) -> dict[str, Any]:
     """The next message of one of these types."""
-    return next(one for one in map(json.loads, client) if one["type"] in names)
+    lines = (line for text in client for line in text.splitlines())
+    return next(one for one in map(json.loads, lines) if one["type"] in names)
 
 
 def test_events_are_chosen_by_example(place) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from dicast.daemon.api import Answer, StatusResult
@@ -20,69 +22,31 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "dicast_gateway_requests",
-            "Requests by route and status.",
-            ("route", "status"),
-            registry=self._registry,
+        counter, gauge = partial(Counter, registry=self._registry), partial(Gauge, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry)
+        self._requests = counter("dicast_gateway_requests", "Requests by route.", ("route", "status"))
+        self._refused = counter("dicast_gateway_errors", "Errors by their code.", ("code",))
+        self._verdicts = counter("dicast_verdicts", "Verdicts.", ("outcome", "reason"))
+        self._rejections = counter(
+            "dicast_rejections", "Questions the node refused or could not finish, by its reason.", ("reason",)
         )
-        self._refused = Counter(
-            "dicast_gateway_errors", "Errors by their code.", ("code",), registry=self._registry
-        )
-        self._verdicts = Counter(
-            "dicast_verdicts",
-            "Verdicts by outcome and reason.",
-            ("outcome", "reason"),
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "dicast_verdict_seconds",
-            "Time to the verdict.",
-            buckets=VERDICT_BUCKETS_S,
-            registry=self._registry,
-        )
-        self._first_token = Histogram(
+        self._tokens = counter("dicast_tokens", "Tokens as the winners counted them.", ("kind",))
+        self._seconds = histogram("dicast_verdict_seconds", "Time to the verdict.", buckets=VERDICT_BUCKETS_S)
+        self._first_token = histogram(
             "dicast_first_token_seconds",
             "Time to the first token, as the winners measured it.",
             buckets=TOKEN_BUCKETS_S,
-            registry=self._registry,
         )
-        self._agreement = Histogram(
-            "dicast_agreement_ratio",
-            "Share of the seats that agreed with the centre.",
-            buckets=SHARE_BUCKETS,
-            registry=self._registry,
+        self._agreement = histogram(
+            "dicast_agreement_ratio", "Share of the seats that agreed.", buckets=SHARE_BUCKETS
         )
-        self._rejections = Counter(
-            "dicast_rejections",
-            "Questions that the node refused or could not finish, by its reason.",
-            ("reason",),
-            registry=self._registry,
-        )
-        self._kinds = Gauge(
-            "dicast_packets_by_kind",
-            "Packets of the node since it started.",
-            ("transport", "kind", "way"),
-            registry=self._registry,
-        )
-        self._tokens = Counter(
-            "dicast_tokens", "Tokens as the winners counted them.", ("kind",), registry=self._registry
-        )
-        self.asking = Gauge("dicast_gateway_asking", "Questions at the node now.", registry=self._registry)
-        self.waiting = Gauge(
-            "dicast_gateway_waiting", "Questions that wait for a place.", registry=self._registry
-        )
-        self._peers = Gauge("dicast_peers", "Nodes that the node knows.", registry=self._registry)
-        self._rounds = Gauge("dicast_open_rounds", "Rounds open at the node.", registry=self._registry)
-        self._packets = Gauge(
-            "dicast_packets",
-            "Packets of the node since it started.",
-            ("transport", "way"),
-            registry=self._registry,
-        )
-        self._refusals = Gauge(
-            "dicast_packets_refused", "Packets the node refused.", ("reason",), registry=self._registry
-        )
+        self.asking = gauge("dicast_gateway_asking", "Questions at the node now.")
+        self.waiting = gauge("dicast_gateway_waiting", "Questions that wait for a place.")
+        self._peers = gauge("dicast_peers", "Nodes that the node knows.")
+        self._rounds = gauge("dicast_open_rounds", "Rounds open at the node.")
+        self._packets = gauge("dicast_packets", "Packets of the node.", ("transport", "way"))
+        self._kinds = gauge("dicast_packets_by_kind", "Packets by kind.", ("transport", "kind", "way"))
+        self._refusals = gauge("dicast_packets_refused", "Packets the node refused.", ("reason",))
 
     def count_request(self, route: str, status: int) -> None:
         """A response began."""

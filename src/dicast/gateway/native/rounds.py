@@ -62,11 +62,16 @@ class RoundRoutes:
 
     async def one(self, request: Request) -> Response:
         """Everything about a round."""
-        request_id = checked_id(request, "round_missing")
+        return Response(
+            await self.detail(checked_id(request, "round_missing")), media_type="application/json"
+        )
+
+    async def detail(self, request_id: str) -> bytes:
+        """A round laid out, as JSON. Raises DicastError."""
         kept = self._details.get(request_id)
         if kept is not None:
             self._details.move_to_end(request_id)
-            return Response(kept, media_type="application/json")
+            return kept
         papers = await self._parts.client.round(request_id)
         async with self._working:
             body = await asyncio.to_thread(_encoded_detail, papers)
@@ -74,7 +79,7 @@ class RoundRoutes:
             self._details[request_id] = body
             while len(self._details) > DETAILS_KEPT_MAX:
                 self._details.popitem(last=False)
-        return Response(body, media_type="application/json")
+        return body
 
     async def certificate(self, request: Request) -> Response:
         """The certificate of a round, as `dicast verify` reads it."""

@@ -13,6 +13,7 @@ from dicast.gateway.guard import Access
 from dicast.gateway.native.ask_routes import AskRoutes
 from dicast.gateway.native.exports import ExportRoutes
 from dicast.gateway.native.frame_routes import FrameRoutes
+from dicast.gateway.native.gate_watch import GateWatch
 from dicast.gateway.native.key_routes import KeyRoutes
 from dicast.gateway.native.live import Live
 from dicast.gateway.native.nodes import LookRoutes
@@ -28,9 +29,11 @@ Answering = Callable[[Request], Awaitable[Response]]
 def native_routes(parts: Parts, access: Access) -> list[BaseRoute]:
     """Every route under `/api`; live streams end when the gateway drains."""
     live = Live(parts.client)
+    rounds = RoundRoutes(parts)
+    GateWatch(rounds, live).start()
     access.drain.at_begin(live.close)
     streams = StreamRoutes(parts, live)
-    answering = _answering(parts, access, live, streams)
+    answering = _answering(parts, access, live, streams) | _of_rounds(rounds)
     routes: list[BaseRoute] = []
     for spec in SPECS:
         method, path = spec.rule.split(" ")
@@ -42,7 +45,7 @@ def native_routes(parts: Parts, access: Access) -> list[BaseRoute]:
 
 
 def _answering(parts: Parts, access: Access, live: Live, streams: StreamRoutes) -> dict[str, Answering]:
-    rounds, look, frames = RoundRoutes(parts), LookRoutes(parts, access, live), FrameRoutes(parts)
+    look, frames = LookRoutes(parts, access, live), FrameRoutes(parts)
     ask, keys, exports = AskRoutes(parts), KeyRoutes(parts, access), ExportRoutes(parts)
     return {
         "GET /api/status": look.status,
@@ -50,12 +53,6 @@ def _answering(parts: Parts, access: Access, live: Live, streams: StreamRoutes) 
         "GET /api/peers": look.peers,
         "GET /api/nodes": look.nodes,
         "GET /api/nodes/{node_id}": look.node,
-        "GET /api/rounds": rounds.every,
-        "GET /api/rounds/{request_id}": rounds.one,
-        "GET /api/certificates": rounds.certified,
-        "GET /api/certificates/{request_id}": rounds.certificate,
-        "GET /api/certificates/{request_id}/summary": rounds.checked,
-        "GET /api/search": rounds.search,
         "GET /api/settings": look.settings,
         "GET /api/logs": look.logs,
         "GET /api/usage": keys.usage,
@@ -71,6 +68,17 @@ def _answering(parts: Parts, access: Access, live: Live, streams: StreamRoutes) 
         "GET /api/keys": keys.every,
         "POST /api/keys": keys.create,
         "DELETE /api/keys/{key_id}": keys.revoke,
+    }
+
+
+def _of_rounds(rounds: RoundRoutes) -> dict[str, Answering]:
+    return {
+        "GET /api/rounds": rounds.every,
+        "GET /api/rounds/{request_id}": rounds.one,
+        "GET /api/certificates": rounds.certified,
+        "GET /api/certificates/{request_id}": rounds.certificate,
+        "GET /api/certificates/{request_id}/summary": rounds.checked,
+        "GET /api/search": rounds.search,
     }
 
 

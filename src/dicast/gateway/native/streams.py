@@ -96,10 +96,7 @@ class EventStream(Response):
     def _lines(self, missed: int, taken: Iterable[Said]) -> Iterable[bytes]:
         if missed:
             yield b"data: " + self._live.gap(missed) + b"\n\n"
-        for said in taken:
-            if said.number:
-                yield b"id: " + self._live.id_of(said.number).encode() + b"\n"
-            yield b"data: " + said.text + b"\n\n"
+        yield from (said.line for said in taken)
 
 
 class StreamRoutes:
@@ -148,10 +145,9 @@ class StreamRoutes:
             except GatewayError as error:
                 await socket.close(POLICY, error.code)
                 return
-            if missed:
-                await socket.send_text(self._live.gap(missed).decode())
-            for said in taken:
-                await socket.send_text(said.text.decode())
+            gap = (self._live.gap(missed),) if missed else ()
+            if text := b"\n".join((*gap, *(said.text for said in taken))):
+                await socket.send_text(text.decode())
             if listener.closed and not taken:
                 await socket.close()
                 return

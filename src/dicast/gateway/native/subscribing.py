@@ -101,9 +101,8 @@ class Subscribing:
                 missed, taken = await listener.take(PAUSE_S)
                 if missed:
                     await self._say(self._live.gap(missed))
-                for said in taken:
-                    if is_like(query, said.text):
-                        await self._tell("match", {"name": name, "event": msgspec.Raw(said.text)})
+                for said in (one for one in taken if is_like(query, one.text)):
+                    await self._tell("match", {"name": name, "event": msgspec.Raw(said.text)})
         finally:
             listener.close()
 
