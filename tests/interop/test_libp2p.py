@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import importlib.util
 import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +54,13 @@ globals().update(
         if (name.startswith("test_") and "relay" not in name) or name == "topic"
     }
 )
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What the package left open is collected while that is no failure."""
+    yield
+    gc.collect()
 
 
 def seed(number: int) -> bytes:
