@@ -11,7 +11,7 @@ import pytest
 import segno
 
 from dicast.base.errors import ConfigurationError
-from dicast.cli.inviting import qr_text
+from dicast.cli.inviting import BLACK_ON_WHITE, HALF_BLOCKS, PLAIN, qr_text
 from dicast.cli.public_relays import PUBLIC_RELAYS, with_public_relays
 from dicast.daemon import lan, tickets
 from dicast.daemon.config import load_settings
@@ -74,11 +74,18 @@ def test_only_the_latest_tickets_are_kept(tmp_path: Path) -> None:
 
 def test_the_code_on_the_terminal_holds_the_modules_of_the_standard() -> None:
     text = ticket()
-    drawn = qr_text(text)
-    rows = [line for line in drawn.splitlines() if line]
-    matrix = segno.make(text.upper(), mode="alphanumeric", error="m", micro=False).matrix
-    assert len(rows) == (len(matrix) + 2 * 4 + 1) // 2
-    assert segno.make(text.upper(), error="m").version <= 14
+    modules: list[list[int]] = []
+    for line in qr_text(text).splitlines():
+        drawn = line.removeprefix(BLACK_ON_WHITE).removesuffix(PLAIN)
+        modules += [
+            [HALF_BLOCKS.index(char) >> 1 for char in drawn],
+            [HALF_BLOCKS.index(char) & 1 for char in drawn],
+        ]
+    code = segno.make(text.upper(), error="m")
+    wanted = [[int(module) for module in row] for row in code.matrix_iter(border=4)]
+    assert modules[: len(wanted)] == wanted
+    assert [any(row) for row in modules[len(wanted) :]] == [False] * (len(wanted) % 2)
+    assert (code.mode, code.version <= 14) == ("alphanumeric", True)
 
 
 def test_given_addresses_switch_their_transport_on(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
 import time
 from pathlib import Path
@@ -27,6 +26,11 @@ from dicast.protocol.ticket import PLACES_MAX, RELAYS_MAX, Ticket, encode_ticket
 
 DAYS_MAX = 365
 DAY_S = 86_400
+QUIET_MODULES = 4
+"""The white border that the standard asks for."""
+HALF_BLOCKS = " ▄▀█"
+"""By what is dark: nothing, below, above, both."""
+BLACK_ON_WHITE, PLAIN = "\x1b[30;107m", "\x1b[0m"
 TICKET_CHARS_MAX = 8_192
 """More than the longest ticket."""
 
@@ -87,14 +91,20 @@ def join(ticket: OrStandardInput, /, *, common: Common = DEFAULTS) -> None:
 
 
 def qr_text(text: str) -> str:
-    """The QR code in half blocks, dark on light with its quiet zone, as cameras want it."""
+    """The QR code in half blocks, black on white whatever the terminal's colours, with its quiet zone."""
     import segno
 
-    drawn = io.StringIO()
-    segno.make(text.upper(), mode="alphanumeric", error="m", micro=False).terminal(
-        drawn, border=4, compact=True
-    )
-    return drawn.getvalue()
+    code = segno.make(text.upper(), mode="alphanumeric", error="m", micro=False)
+    rows = [list(row) for row in code.matrix_iter(border=QUIET_MODULES)]
+    if len(rows) % 2:
+        rows.append([0] * len(rows[0]))
+    lines: list[str] = []
+    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
+        drawn = "".join(
+            HALF_BLOCKS[2 * bool(top) + bool(bottom)] for top, bottom in zip(upper, lower, strict=True)
+        )
+        lines.append(f"{BLACK_ON_WHITE}{drawn}{PLAIN}\n")
+    return "".join(lines)
 
 
 async def _ticket(settings: Settings, common: Common, expires_at: int) -> Ticket:

@@ -202,14 +202,14 @@ Report = (
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Writes are durable before sends; then work starts or stops; errands; then the facts are told."""
+    """Writes are durable before sends; then errands go out, work starts or stops, and facts are told."""
 
     writes: tuple[Write, ...] = ()
     sends: tuple[Send, ...] = ()
+    errands: tuple[Errand, ...] = ()
     runs: tuple[Run, ...] = ()
     submits: tuple[Submit, ...] = ()
     reports: tuple[Report, ...] = ()
-    errands: tuple[Errand, ...] = ()
 
 
 class Deadline(msgspec.Struct, frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.types import EventId, Now
@@ -95,7 +97,7 @@ class Tampering(Adversary):
                 assert found is not None, "a node sends packets"
                 self._replaced[send.wire] = self.tamper(found[0], found[1], now)
             sends.extend(Send(wire) for wire in self._replaced[send.wire])
-        return Batch(batch.writes, tuple(sends), batch.runs, batch.submits, batch.reports)
+        return msgspec.structs.replace(batch, sends=tuple(sends))
 
     def tamper(self, packet: Packet, body: Body, now: Now) -> list[bytes]:
         """What is sent in place of a packet."""
