@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dicast.gateway.bodies import BODY_BYTES_MAX
 from dicast.gateway.errors import CODES
 
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/messages")
@@ -220,3 +222,38 @@ def test_any_body_is_answered(place, route: str, fields: dict) -> None:
 @given(st.sampled_from(ROUTES), st.binary(max_size=64))
 def test_any_bytes_are_answered(place, route: str, content: bytes) -> None:
     assert code_of(post(place, route, content)) in {"invalid_json", "invalid_request"}
+
+
+@pytest.mark.parametrize("path", ["/api/ask", "/api/plan"])
+def test_native_bodies_are_bounded_in_size_and_time(place, path: str) -> None:
+    huge = httpx.post(place.url + path, content=b" " * (BODY_BYTES_MAX + 1), headers=JSON, timeout=30)
+    assert (huge.status_code, huge.json()["error"]["code"]) == (413, "body_too_large")
+    plain = httpx.post(place.url + path, content=b"{}", headers={"content-type": "text/plain"})
+    assert (plain.status_code, plain.json()["error"]["code"]) == (415, "not_json")
+    with place.connect() as connection:
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        connection.sendall(head.encode() + b"content-length: 9\r\n\r\n{")
+        assert b"body_too_slow" in connection.makefile("rb").read()
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+def test_a_client_that_vanishes_or_hangs_up_half_cancels_its_native_round(place, stream: str) -> None:
+    for leave in (lambda one: one.close(), lambda one: one.shutdown(socket.SHUT_WR)):
+        opened, cancelled = place.next_open(), place.next_cancelled()
+        with place.connect() as connection:
+            body = f'{{"prompt": "hold on", "stream": {stream}}}'.encode()
+            head = "POST /api/ask HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            connection.sendall(head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body)
+            opened()
+            leave(connection)
+            cancelled()
+
+
+def test_a_listener_that_vanishes_is_forgotten(place) -> None:
+    with place.connect() as connection:
+        connection.sendall(b"GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert b"200" in connection.recv(100)
+        assert httpx.get(f"{place.url}/api/status").json()["gateway"]["listeners"] == 1
+        connection.shutdown(socket.SHUT_WR)
+        connection.makefile("rb").read()
+    assert httpx.get(f"{place.url}/api/status").json()["gateway"]["listeners"] == 0
