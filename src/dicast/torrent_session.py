@@ -14,7 +14,7 @@ import msgspec
 
 lt = cast("Any", libtorrent)
 PUBLIC_ROUTERS = ("dht.libtorrent.org:25401", "router.bittorrent.com:6881", "dht.transmissionbt.com:6881")
-JOIN_SECONDS_MAX = 30.0  # then it is tried without; the table may answer later
+JOIN_SECONDS_MAX = 3.0  # then it goes on: a table with dead nodes takes many times as long to be joined
 ALERTS_MAX = 2000  # waiting to be read; then libtorrent drops, and what was asked is asked again
 DHT_BYTES_A_SECOND = 8_000  # what a table of millions may ask of one node
 DHT_LOCAL_BYTES_A_SECOND = 1_000_000  # on loopback nothing is scarce
