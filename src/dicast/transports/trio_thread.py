@@ -54,10 +54,8 @@ class TrioThread:
         problem = ""
         try:
             self._trio.run(self._main)
-        except BaseException as error:
+        except Exception as error:
             problem = described(_first(error))
-            if not isinstance(error, Exception | BaseExceptionGroup):
-                raise
         finally:
             self.tell(self._end, problem)
 
