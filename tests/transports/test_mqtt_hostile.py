@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from dicast.transports.packet_queue import QUEUE_BYTES_MAX, QUEUE_PACKETS_MAX
 pytestmark = pytest.mark.anyio
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CONNACK = bytes([0x20, 3, 0, 0, 0])
+DAMAGED = 24
+"""Connections with one damaged message each."""
 NOT_AUTHORISED = bytes([0x20, 3, 0, 0x87, 0])
 
 
@@ -170,3 +173,39 @@ async def test_what_waits_is_bounded_by_bytes_and_what_is_no_packet_is_refused()
 
 def test_a_broker_never_shows_its_password() -> None:
     assert "secret" not in repr(Broker("mqtt://127.0.0.1", "me", "secret"))
+
+
+def damaged(chance: random.Random, whole: bytes) -> bytes:
+    """A message with bytes changed, cut, doubled or replaced by noise."""
+    match chance.randrange(4):
+        case 0:
+            at = chance.randrange(len(whole))
+            return whole[:at] + bytes([chance.randrange(256)]) + whole[at + 1 :]
+        case 1:
+            return whole[: chance.randrange(len(whole))] + b"\xff" * 8
+        case 2:
+            return bytes([chance.randrange(256)]) + whole[1:] + whole
+        case _:
+            return chance.randbytes(chance.randint(1, 200))
+
+
+async def test_whatever_a_broker_sends_the_next_connection_works(
+    lying_broker, topic, make_packet, wait_until, monkeypatch
+) -> None:
+    monkeypatch.setattr("dicast.transports.backoff.RETRY_SECONDS_MAX", 0.001)
+    monkeypatch.setattr("dicast.transports.backoff.RETRY_SECONDS_FIRST", 0.001)
+    chance, wire, connections = random.Random(11), make_packet("the real one"), 0
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await greet(reader, writer)
+        is_over = connections > DAMAGED
+        writer.write(published(topic, wire) if is_over else damaged(chance, published(topic, wire)))
+        await writer.drain()
+        while is_over and await reader.read(4096):
+            pass
+
+    _, wires = await lying_broker(script)
+    await wait_until(lambda: wire in wires)
+    assert all(len(one) <= PACKET_BYTES_MAX for one in wires)

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.protocol.messages import Kind
-from dicast.transports.backoff import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, Backoff
+from dicast.transports.backoff import (
+    RETRY_SECONDS_FIRST,
+    RETRY_SECONDS_MAX,
+    RETRY_SECONDS_SOON,
+    SOON_SECONDS,
+    Backoff,
+)
 from dicast.transports.inlet import INLET_BYTES_MAX, INLET_PACKETS_MAX, Inlet
 from dicast.transports.newcomers import RECENT_BYTES_MAX, RECENT_PACKETS_MAX, Recent, head_of
 from dicast.transports.packet_queue import PacketQueue
@@ -110,6 +116,20 @@ def test_the_pause_doubles_to_its_limit_and_starts_over_after_a_stable_connectio
     backoff.connected()
     now[0] += 11
     assert backoff.next_seconds() <= RETRY_SECONDS_FIRST
+
+
+def test_while_a_restart_may_be_under_way_a_good_server_is_tried_every_second() -> None:
+    now = [0.0]
+    backoff = Backoff(clock=lambda: now[0])
+    backoff.connected()
+    now[0] += 60
+    lost = now[0]
+    while now[0] - lost < SOON_SECONDS:
+        pause = backoff.next_seconds()
+        assert pause <= RETRY_SECONDS_SOON
+        now[0] += pause
+    pauses = [backoff.next_seconds() for _ in range(10)]
+    assert pauses[-1] >= RETRY_SECONDS_MAX / 2
 
 
 @given(st.lists(st.tuples(st.integers(1, 65_537), st.integers(0, 50)), max_size=200))

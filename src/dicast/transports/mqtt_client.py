@@ -108,6 +108,9 @@ class BoundedClient(aiomqtt.Client):
         paho._sock_close()
         if self._misc_task is not None:
             self._misc_task.cancel()
+        ended = self._disconnected
+        if ended.done() and not ended.cancelled():
+            ended.exception()  # why it ended has been said: asyncio must not complain that nobody asked
 
 
 def others_only() -> SubscribeOptions:

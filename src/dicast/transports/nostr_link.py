@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import LocalProtocolError
 from dicast.base.events import sign_event
+from dicast.transports.backoff import Backoff
 from dicast.transports.nostr_frames import (
     FETCH,
     LIVE,
@@ -38,9 +38,6 @@ from dicast.transports.nostr_replay import Replay
 from dicast.transports.nostr_socket import Trip, described, is_too_big, open_socket
 from dicast.transports.nostr_terms import TOLD_AGAIN_SECONDS, UNTOLD, ask_terms
 
-RETRY_SECONDS_FIRST = 0.2  # a relay that was restarted is back at once
-RETRY_SECONDS_MAX = 30.0  # a public relay must not be hammered; a dead one costs a packet in half a minute
-STABLE_SECONDS = 10.0  # a connection that lived this long resets the back-off
 READY_SECONDS_MAX = 1.0  # how long to wait for a relay's first word before publishing
 REPLAY_SECONDS_MAX = 2.0  # how long a relay may hold up new packets by not ending its stored ones
 FIRST_LOOK_BACK_SECONDS = 70 * 60  # a round may last an hour: a node that restarts finds its packets again
@@ -87,8 +84,7 @@ class RelayLink:
         self._control: dict[str, bytes] = {}
         self._replay: Replay | None = None
         self._last_heard: float | None = None
-        self._up_since: float | None = None
-        self._retry_seconds = RETRY_SECONDS_FIRST
+        self._backoff = Backoff()
         self._pause_seconds = PAUSE_SECONDS_FIRST
         self._obstacles: set[Obstacle] = set()
         self._challenges = 0
@@ -136,10 +132,7 @@ class RelayLink:
                 self.problem = await self._connect_and_converse()
             except (OSError, WebSocketException, EOFError, ValueError) as error:
                 self.problem = described(error)
-            if self._up_since is not None and time.monotonic() - self._up_since > STABLE_SECONDS:
-                self._retry_seconds = RETRY_SECONDS_FIRST
-            await asyncio.sleep(self._retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
-            self._retry_seconds = min(2 * self._retry_seconds, RETRY_SECONDS_MAX)
+            await asyncio.sleep(self._backoff.next_seconds())
 
     async def _connect_and_converse(self) -> str:
         """One connection from its opening to its end; why it ended."""
@@ -185,7 +178,6 @@ class RelayLink:
         self._control.clear()
         self._challenges = 0
         self._obstacles = {Obstacle.UNHEARD}
-        self._up_since = None
         self._later(READY_SECONDS_MAX, partial(self._clear, Obstacle.UNHEARD))
         self._subscribe()
 
@@ -269,7 +261,7 @@ class RelayLink:
         elif subscription == LIVE:
             self._trip.ended()
             self.is_up = True
-            self._up_since = self._up_since or time.monotonic()
+            self._backoff.connected()
             self._last_heard = time.time()
             self.problem = ""
             self._skips_stored = False
