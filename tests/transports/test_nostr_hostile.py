@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import io
 import json
 import random
 import resource
@@ -12,7 +13,13 @@ from itertools import pairwise
 
 import pytest
 
+from dicast.base.crypto import KeyPair
 from dicast.base.events import Event, encode_event, is_signed, parse_event
+from dicast.daemon.inbox import PACKETS_WAITING_MAX, Inbox
+from dicast.daemon.logs import Log
+from dicast.daemon.multiplexer import Multiplexer
+from dicast.transports.memory import MemoryHub
+from dicast.transports.nostr import NostrTransport
 from dicast.transports.nostr_link import CHALLENGES_MAX, GARBAGE_FRAMES_MAX
 from dicast.transports.nostr_outbox import OUTBOX_BYTES_MAX, OUTBOX_PACKETS_MAX
 
@@ -312,3 +319,66 @@ async def test_endless_challenges_are_not_answered_for_ever(lying_relay, make_no
     await make_node(await lying_relay(ask), wait=False)
     await wait_until(lambda: len(closed) > 0)
     assert 1 <= sum(frame[0] == "AUTH" for frame in seen) <= CHALLENGES_MAX
+
+
+async def test_a_relay_that_truncates_replays_and_reorders_adds_nothing_and_keeps_nothing_back(
+    lying_relay, make_relay, make_node, make_packet
+):
+    relay = make_relay()
+    wires = [make_packet(f"{number} {'x' * 200}") for number in range(30)]
+
+    async def lie(connection) -> None:
+        await connection.send('["EOSE","live"]')
+        for wire in reversed(wires):
+            whole = relayed(wire)
+            await connection.send(whole[: len(whole) // 2])
+            for _ in range(20):
+                await connection.send(whole)
+        await connection.wait_closed()
+
+    sender = await make_node(relay.url)
+    receiver = await make_node(await lying_relay(lie), relay.url)
+    for wire in wires:
+        sender.transport.publish(wire)
+    await receiver.has(wires)
+    assert set(receiver.wires) == set(wires)
+    assert len(receiver.wires) <= 3 * len(wires)
+
+
+async def test_a_flood_over_one_network_delays_no_other(lying_relay, make_packet, topic, wait_until):
+    """Two networks and one reader that is slower than the flood: what comes by the calm one is soon read."""
+    flood = [relayed(make_packet(f"{number}")) for number in range(500)]
+    is_over = asyncio.Event()
+
+    async def lie(connection) -> None:
+        await connection.send('["EOSE","live"]')
+        while not is_over.is_set():
+            for frame in flood:
+                await connection.send(frame.replace('"content":"', f'"content":"{time.monotonic_ns()}'))
+        await connection.close()
+
+    hub, inbox, seen = MemoryHub(), Inbox(), dict[bytes, float]()
+    hostile = NostrTransport([await lying_relay(lie)], KeyPair.from_seed(b"hostile".ljust(32)))
+    calm, friend = hub.transport(), hub.transport()
+    many = Multiplexer([hostile, calm], inbox.put, Log(stream=io.StringIO()))
+    await many.start(topic)
+    await friend.start(topic, lambda _: None)
+
+    async def read() -> None:
+        while True:
+            packet = inbox.take()
+            if packet is not None and packet.carrier == calm.name:
+                seen[packet.wire] = time.monotonic()
+            await asyncio.sleep(0)  # one packet a turn: the flood is faster
+
+    reading = asyncio.create_task(read())
+    await wait_until(lambda: len(inbox) > PACKETS_WAITING_MAX // 2)
+    for number in range(20):
+        wire, began = make_packet(f"calm {number}"), time.monotonic()
+        friend.publish(wire)
+        await wait_until(lambda wire=wire: wire in seen)
+        assert seen[wire] - began < 0.5
+    assert len(inbox) <= PACKETS_WAITING_MAX + 1
+    is_over.set()
+    reading.cancel()
+    await many.stop()
