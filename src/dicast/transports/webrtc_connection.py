@@ -74,6 +74,7 @@ class PeerConnection:
         self._candidates = 0
         self._early: list[str] = []
         self._is_described = False
+        self._describing: asyncio.Task[None] | None = None
         self._channels = 0
         self.channel: RTCDataChannel | None = None
         self.opened = asyncio.Event()
@@ -147,6 +148,8 @@ class PeerConnection:
     async def close(self) -> None:
         """End it; harmless when repeated."""
         self.lost.set()
+        if self._describing is not None:
+            await asyncio.wait({self._describing}, timeout=2 * GATHER_SECONDS_MAX)
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_SECONDS_MAX):
                 await self._rtc.close()
@@ -171,7 +174,8 @@ class PeerConnection:
 
     async def _describe(self, description: RTCSessionDescription) -> str:
         self._restrict()
-        await self._rtc.setLocalDescription(description)
+        self._describing = asyncio.create_task(self._rtc.setLocalDescription(description))
+        await asyncio.shield(self._describing)  # cancelled half-way, its sockets would stay open
         text = str(self._rtc.localDescription.sdp)
         if "a=candidate:" not in text:
             raise ConnectingError(NO_ADDRESS_RELAYED if self._ice.relay_only else NO_ADDRESS)

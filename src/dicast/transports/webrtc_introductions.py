@@ -159,7 +159,9 @@ class Introductions:
         elif self.peer_id > peer:
             signaller.tell(peer, Signal(self.peer_id))  # the lower id offers
         elif self._may_try():
-            self._work(self._offer(signaller, room, peer))
+            attempt = Attempt(peer, _random_text(OFFER_ID_CHARS), self._new_connection(), is_ours=True)
+            self._follow(attempt)
+            self._work(self._offer(signaller, room, attempt))
 
     def _heard_offer(self, signaller: Signaller, signal: Signal, text: str) -> None:
         attempt = self._attempts.get(signal.peer_id)
@@ -171,7 +173,9 @@ class Introductions:
         if self._links.count() < self._limits.most and self._may_try():
             if attempt is not None:
                 self._forget(attempt)
-            self._work(self._answer(signaller, signal, text))
+            attempt = Attempt(signal.peer_id, signal.offer_id, self._new_connection(), is_ours=False)
+            self._follow(attempt)
+            self._work(self._answer(signaller, attempt, text))
 
     def _heard_answer(self, signal: Signal, text: str) -> None:
         attempt = self._attempts.get(signal.peer_id)
@@ -186,9 +190,7 @@ class Introductions:
         attempt.is_answered = True
         self._work(self._accept(attempt, text))
 
-    async def _offer(self, signaller: Signaller, room: Room, peer: str) -> None:
-        attempt = Attempt(peer, _random_text(OFFER_ID_CHARS), self._new_connection(), is_ours=True)
-        self._follow(attempt)
+    async def _offer(self, signaller: Signaller, room: Room, attempt: Attempt) -> None:
         try:
             await self._describe(attempt, room)
         except ConnectingError as error:
@@ -196,9 +198,7 @@ class Introductions:
         else:
             self._tell_offer(signaller, attempt)
 
-    async def _answer(self, signaller: Signaller, signal: Signal, text: str) -> None:
-        attempt = Attempt(signal.peer_id, signal.offer_id, self._new_connection(), is_ours=False)
-        self._follow(attempt)
+    async def _answer(self, signaller: Signaller, attempt: Attempt, text: str) -> None:
         try:
             answer = await attempt.connection.answer(text)
         except ConnectingError as error:
@@ -206,7 +206,8 @@ class Introductions:
             return
         if self._room is not None:
             sealed = self._room.seal(answer, secrets.token_bytes(NONCE_BYTES))
-            signaller.tell(signal.peer_id, Signal(self.peer_id, answer=sealed, offer_id=signal.offer_id))
+            answered = Signal(self.peer_id, answer=sealed, offer_id=attempt.offer_id)
+            signaller.tell(attempt.peer_id, answered)
 
     async def _accept(self, attempt: Attempt, text: str) -> None:
         try:
