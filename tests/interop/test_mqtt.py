@@ -89,6 +89,7 @@ async def test_a_newcomer_hears_announcements(broker, make_node, make_packet) ->
     announcement = make_packet("offer", Kind.ANNOUNCEMENT)
     first.transport.publish(announcement)
     await until(lambda: first.transport.health().sent == 1)
+    assert first.transport.health().round_trip_ms is not None
     newcomer = await make_node(broker, "websocket")
     await until(lambda: announcement in newcomer.wires)
     assert first.transport.health().sent == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Sequence
 
 import aiomqtt
@@ -42,6 +43,7 @@ class MqttTransport:
         self._sent = 0
         self._received = 0
         self._refused = 0
+        self._round_trip_ms: int | None = None
 
     async def start(self, topic: str, on_packet: Callable[[bytes], None]) -> None:
         """Begin to connect; returns at once."""
@@ -71,6 +73,7 @@ class MqttTransport:
             sent=self._sent,
             received=self._received,
             dropped=self._queue.dropped + self._refused,
+            round_trip_ms=self._round_trip_ms if self._is_connected else None,
         )
 
     async def stop(self) -> None:
@@ -97,9 +100,11 @@ class MqttTransport:
         """One connection from its opening to its end."""
         async with connected(self._broker) as client:
             async with asyncio.timeout(SETUP_SECONDS_MAX):
+                began = time.monotonic()
                 await client.subscribe(
                     [(f"{self._topic}/{part}", others_only()) for part in ("packet", HELLO)]
                 )
+                self._round_trip_ms = max(1, round((time.monotonic() - began) * 1000))
                 await client.publish(f"{self._topic}/{HELLO}")
             self.payload_bytes_max = client.payload_bytes_max
             self._is_connected = True
