@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
-from dicast.gateway.keys import Limits, Scope
+from dicast.gateway.errors import GatewayError
+from dicast.gateway.keys import KEYS_MAX, KeyFile, Limits, Scope
 from dicast.gateway.native.exports import csv_cell
+from dicast.gateway.spending import DAY_S, Ledger
 
 SENTENCE = "The capital city of France is called Paris."
 
@@ -156,6 +160,10 @@ def test_settings_logs_and_session(place) -> None:
     assert get(place, "/api/session") == {"scopes": ["infer", "read"], "needs_key": False, "key": None}
 
 
+def test_asking_for_the_head_of_a_stream_ends(loopback) -> None:
+    assert httpx.head(f"{loopback.url}/api/events").headers["content-type"].startswith("text/event-stream")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
@@ -220,6 +228,51 @@ def test_keys_are_made_and_revoked_by_an_admin(public_place) -> None:
     assert httpx.get(f"{url}/api/session", headers=robot).status_code == 401
     gone = httpx.delete(f"{url}/api/keys/{key['id']}", headers=admin)
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "key_missing")
+
+
+def test_ten_thousand_keys_are_listed_and_none_slows_the_others(tmp_path) -> None:
+    keys, ledger = KeyFile(tmp_path), Ledger(tmp_path)
+    made = keys.create("first", (), Limits(600, 10, None), 0)
+    others = [replace(made.record, id=f"{n:08x}", digest=f"{n:064x}") for n in range(KEYS_MAX - 1)]
+    keys._write((made.record, *others))
+    assert keys.find(made.secret) == made.record
+    began = time.perf_counter()
+    for _ in range(200):
+        assert keys.find(made.secret) == made.record
+        ledger.check(made.record)
+    assert time.perf_counter() - began < 1
+    for record in others[:100]:
+        with ledger.spending(record, 5) as bill:
+            bill.pay(2, 9)
+    with ledger.spending(made.record, 5) as bill:
+        bill.pay(1, 11)
+    assert ledger.today_of_all() == {made.record.id: (1, 11), **{one.id: (2, 9) for one in others[:100]}}
+    with pytest.raises(GatewayError, match="spend_limit"):
+        ledger.check(made.record)
+    ledger.close()
+    again = Ledger(tmp_path)
+    assert again.today(made.record.id) == (1, 11)
+    again.close()
+
+
+def test_what_is_open_counts_as_spent_and_a_new_day_begins_at_midnight(tmp_path) -> None:
+    now = [DAY_S * 100 + 7.0]
+    ledger = Ledger(tmp_path, lambda: now[0])
+    record = KeyFile(tmp_path).create("thrifty", (), Limits(600, 100, None), 0).record
+    with ledger.spending(record, 100) as bill:
+        with pytest.raises(GatewayError) as caught:
+            ledger.check(record)
+        assert (caught.value.code, caught.value.retry_after_s) == ("spend_limit", DAY_S - 7)
+        bill.pay(1, 99)
+    ledger.check(record)
+    with ledger.spending(record, 1) as bill:
+        bill.pay(1, 1)
+    with pytest.raises(GatewayError):
+        ledger.check(record)
+    now[0] += DAY_S - 7
+    ledger.check(record)
+    assert [(one.rounds, one.tokens) for one in ledger.spent(2)] == [(2, 100)]
+    ledger.close()
 
 
 def test_what_a_key_may_spend_is_counted_over_all_dialects(public_place) -> None:

@@ -103,6 +103,11 @@ class Ledger:
         row = self._file.execute(query, (self._day(), key)).fetchone()
         return (0, 0) if row is None else (row[0], row[1])
 
+    def today_of_all(self) -> dict[str, tuple[int, int]]:
+        """Rounds and tokens of every key that spent something since 00:00 UTC."""
+        rows = self._file.execute("SELECT key, rounds, tokens FROM usage WHERE day = ?", (self._day(),))
+        return {key: (rounds, tokens) for key, rounds, tokens in rows}
+
     def spent(self, days: int, key: str = "") -> Iterator[Spent]:
         """What was spent in so many days, newest first; by one key, or by all."""
         first = self._day(-days + 1)

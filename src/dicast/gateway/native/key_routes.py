@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from dicast.gateway.bodies import read_body
 from dicast.gateway.guard import Access
-from dicast.gateway.keys import NAME_CHARS_MAX, RATE_DEFAULT, RATE_MAX, SPEND_MAX, Limits, Scope
+from dicast.gateway.keys import NAME_CHARS_MAX, RATE_DEFAULT, RATE_MAX, SPEND_MAX, KeyRecord, Limits, Scope
 from dicast.gateway.native.node_records import KeyList, NewKey, UsageDay, UsageList
 from dicast.gateway.native.nodes import key_view
 from dicast.gateway.native.queries import UsageQuery, read_query
@@ -45,20 +46,20 @@ class KeyRoutes:
     async def every(self, request: Request) -> Response:
         """Every key, without the keys themselves."""
         del request
-        return json_response(KeyList(tuple(key_view(one, self._ledger) for one in self._keys.records())))
+        return json_response(self._listed(self._keys.records()))
 
     async def create(self, request: Request) -> Response:
         """A new key; this is the only time it can be seen."""
         body = await read_body(request, KeyWanted, self._parts.budgets.body_s)
         limits = Limits(body.requests_per_minute, body.tokens_per_day, body.rounds_per_day)
         made = self._keys.create(body.name, body.scopes, limits, int(time.time()))
-        view = key_view(made.record, self._ledger)
-        return json_response(NewKey(made.secret, view), {"cache-control": "no-store"}, CREATED)
+        new = NewKey(made.secret, key_view(made.record))
+        return json_response(new, {"cache-control": "no-store"}, CREATED)
 
     async def revoke(self, request: Request) -> Response:
         """Forget a key at once, for open streams too."""
         gone = self._keys.revoke(request.path_params["key_id"])
-        return json_response(KeyList(tuple(key_view(one, self._ledger) for one in gone)))
+        return json_response(self._listed(gone))
 
     async def usage(self, request: Request) -> Response:
         """What was spent; who is no admin sees what it spent itself."""
@@ -66,6 +67,10 @@ class KeyRoutes:
         return json_response(
             UsageList(tuple(map(usage_day, self._ledger.spent(query.days, own_key(request)))))
         )
+
+    def _listed(self, records: Sequence[KeyRecord]) -> KeyList:
+        spent = self._ledger.today_of_all()
+        return KeyList(tuple(key_view(one, spent.get(one.id, (0, 0))) for one in records))
 
 
 def own_key(request: Request) -> str:

@@ -26,6 +26,7 @@ KEPT_BYTES_MAX = 16 * 1024 * 1024
 """For those who come back: minutes of a busy node. A verdict over 256 seats is 40 kB."""
 TICK_S = 0.05
 """Listeners are woken at most twenty times a second, and take all that came meanwhile in one piece."""
+REASON_CHARS_MAX = 300
 AGAIN_S = 1.0
 """A node that is gone is looked for so often."""
 
@@ -219,6 +220,8 @@ class Live:
                     self._hear(event)
             except DicastError as error:
                 self._lose(error.message)
+            except Exception as error:
+                self._lose(f"The node cannot be understood: {error!r}"[:REASON_CHARS_MAX])
             else:
                 self._lose("The node was stopped.")
             await asyncio.sleep(AGAIN_S)

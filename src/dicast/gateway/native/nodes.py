@@ -32,7 +32,6 @@ from dicast.gateway.native.node_records import (
 from dicast.gateway.native.queries import LogsQuery, read_query
 from dicast.gateway.parts import Parts, caller_of
 from dicast.gateway.replies import json_response
-from dicast.gateway.spending import Ledger
 from dicast.version import VERSION
 
 _NODE_ID = re.compile(r"[0-9a-f]{64}")
@@ -97,7 +96,7 @@ class LookRoutes:
         caller = caller_of(request)
         record = caller.record
         scopes = tuple(scope for scope in Scope if caller.is_allowed(scope))
-        key = None if record is None else key_view(record, self._parts.asker.ledger)
+        key = None if record is None else key_view(record, self._parts.asker.ledger.today(record.id))
         return json_response(Session(scopes=scopes, needs_key=self._access.needs_key, key=key))
 
     async def _everybody(self) -> tuple[PeerRecord, ...]:
@@ -116,9 +115,9 @@ class LookRoutes:
         )
 
 
-def key_view(record: KeyRecord, ledger: Ledger) -> KeyView:
-    """A key without the key, and what it spent today."""
-    rounds, tokens = ledger.today(record.id)
+def key_view(record: KeyRecord, spent: tuple[int, int] = (0, 0)) -> KeyView:
+    """A key without the key, and the rounds and tokens that it spent today."""
+    rounds, tokens = spent
     return KeyView(
         id=record.id,
         name=record.name,

@@ -109,6 +109,8 @@ class StreamRoutes:
     async def events(self, request: Request) -> Response:
         """Server-sent events."""
         query = read_query(request.query_params, EventsQuery)
+        if request.method == "HEAD":
+            return Response(headers=STREAM_HEADERS)
         types = tuple(name for name in query.types.split(",") if name)
         last_id = request.headers.get("last-event-id", query.last_event_id)
         listener = self._live.listen(_filter(types, query.round, query.logs), last_id)
