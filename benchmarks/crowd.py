@@ -4,7 +4,8 @@ Run `python benchmarks/crowd.py [--nodes N] [--adapters nostr,websocket] [--aske
 a process of its own with the real driver, node and transports, the memory engine and the memory embedder;
 they are forked from one process that has loaded everything, so that starting measures the network and not the
 import of modules. `nostr` is the relay that `dicast relay` runs, `websocket` a hub of the mesh in a process
-of its own. Memory is the proportional share (PSS) of all node processes at the end.
+of its own. `processor_s` is what all nodes used until all knew all, `load` the machine's, others included.
+Memory is the proportional share (PSS) of all node processes at the end.
 """
 
 from __future__ import annotations
@@ -188,7 +189,8 @@ def measure(nodes: int, adapters: Sequence[str], askers: int) -> dict[str, objec
         ups = [float(str(child.hear()["up"])) for child in children]
         complete = [float(str(child.hear()["complete"])) for child in children]
         found = _row(nodes, adapters, began, ups, complete)
-        return {**found, **_rounds(children, askers), "memory_mb": _memory_mb(children)}
+        used = {"processor_s": _processor_s(children), "load": round(os.getloadavg()[0], 1)}
+        return {**found, **used, **_rounds(children, askers), "memory_mb": _memory_mb(children)}
     finally:
         for child in children:
             child.end()
@@ -230,6 +232,15 @@ def _rounds(children: list[Child], askers: int) -> dict[str, object]:
         "round_max_s": round(max(seconds), 2),
         "rounds_s": round(time.time() - began, 1),
     }
+
+
+def _processor_s(children: list[Child]) -> float:
+    """What the nodes have used until all knew all: on a busy machine it says more than the clock."""
+    ticks = 0
+    for child in children:
+        fields = Path(f"/proc/{child.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return round(ticks / os.sysconf("SC_CLK_TCK"), 1)
 
 
 def _memory_mb(children: list[Child]) -> int:
