@@ -61,7 +61,7 @@ class Access:
         """An answer, or None to let the WebSocket in."""
         try:
             return self._answer(connection, request)
-        except (WebSocketException, ValueError):  # headers that stand twice
+        except (WebSocketException, LookupError, ValueError):  # headers that stand twice
             return connection.respond(HTTPStatus.BAD_REQUEST, "Not a request.\n")
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:

@@ -109,16 +109,23 @@ async def publish(signallers: Signallers, documents: Sequence[Document]) -> None
     backoff = Backoff()
     for attempt in range(TRIES_MAX):
         for url in signallers.addresses():
-            try:
-                async with asyncio.timeout(ANSWER_SECONDS_MAX), signallers.open(url) as connection:
-                    await _publish_on(connection, signallers, waiting)
-            except FAILURES as error:
-                signallers.failed(url, error)
-            if not waiting:
-                return
+            await _publish_at(url, signallers, waiting)
+        if not waiting:
+            return
         if attempt < TRIES_MAX - 1:
             await asyncio.sleep(backoff.next_seconds())
     raise nobody(signallers)
+
+
+async def _publish_at(url: str, signallers: Signallers, waiting: list[Document]) -> None:
+    """What this signaller takes leaves `waiting`."""
+    if not waiting:
+        return
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS_MAX), signallers.open(url) as connection:
+            await _publish_on(connection, signallers, waiting)
+    except FAILURES as error:
+        signallers.failed(url, error)
 
 
 async def _publish_on(connection: ClientConnection, signallers: Signallers, waiting: list[Document]) -> None:
@@ -150,15 +157,14 @@ async def subscribe(
     asked = Followed(query, network, backlog)
     backoff, was_ready = Backoff(), False
     while True:
-        for url in signallers.addresses():
-            async with aclosing(asked.at(url, signallers)) as found:
-                async for document in found:
-                    backoff.connected()
-                    if document is not None:
-                        yield document
-                        continue
-                    on_ready()
-                    was_ready = True
+        async with aclosing(asked.around(signallers)) as found:
+            async for document in found:
+                backoff.connected()
+                if document is not None:
+                    yield document
+                    continue
+                on_ready()
+                was_ready = True
         if not was_ready:
             raise nobody(signallers)
         await asyncio.sleep(backoff.next_seconds())
@@ -173,6 +179,13 @@ class Followed:
         self._frame = b'{"do":"subscribe","id":"q","backlog":true,"query":%b}' % query
         self._since = 0 if backlog else int(time.time())
         self._seen = SeenIds(DOCUMENT_AGE_MS_MAX + DOCUMENT_AHEAD_MS_MAX, SEEN_MAX)
+
+    async def around(self, signallers: Signallers) -> AsyncGenerator[Document | None]:
+        """Documents from one signaller after the other, each as long as it lives."""
+        for url in signallers.addresses():
+            async with aclosing(self.at(url, signallers)) as found:
+                async for document in found:
+                    yield document
 
     async def at(self, url: str, signallers: Signallers) -> AsyncGenerator[Document | None]:
         """Documents from one signaller until the connection ends; None when the backlog is over."""

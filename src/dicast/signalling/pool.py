@@ -35,7 +35,7 @@ MEMBER_MS_MAX = 12_000
 """A signaller says its card every 3 s; three may be lost."""
 LOOK_SECONDS = 3.0
 """Between two cards, and two looks at the links."""
-LONELY_LOOKS_MAX = 2
+LONELY_LOOKS_MAX = 1
 """Looks that find no link before others are dialled."""
 MESSAGE_BYTES_MAX = 128 * 1024
 MESSAGES_A_HOP = 64
@@ -58,6 +58,8 @@ class Pool:
         self._on_message = on_message
         self._queue = PacketQueue()
         self._members: ExpiringMap[str, Card] = ExpiringMap(MEMBERS_MAX)
+        self._greeted: dict[str, None] = {}
+        self._dialable: dict[str, str] = {}
         self._thread = ThreadPoolExecutor(1, "pool")
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._session: Any = None
@@ -66,6 +68,7 @@ class Pool:
         self._links = 0
         self._problem = ""
         self._sent = 0
+        self._is_stopped = False
 
     async def start(self, find: Callable[[], Any], on_look: Callable[[], None]) -> None:
         """Open the session; `find` names endpoints to dial, `on_look` is called every three seconds."""
@@ -79,9 +82,21 @@ class Pool:
 
     def met(self, card: Card, now_ms: int) -> bool:
         """Remember another signaller; True when it was not known."""
-        is_new = self._members.get(card.id, now_ms) is None
         self._members.put(card.id, card, now_ms + MEMBER_MS_MAX)
-        return is_new
+        if card.id in self._greeted:
+            return False
+        while len(self._greeted) >= MEMBERS_MAX:
+            del self._greeted[next(iter(self._greeted))]
+        self._greeted[card.id] = None
+        self._dialable.pop(card.id, None)
+        while len(self._dialable) >= MEMBERS_MAX:
+            del self._dialable[next(iter(self._dialable))]
+        self._dialable[card.id] = card.mesh
+        return True
+
+    def dialable(self) -> Sequence[str]:
+        """Where the mesh of others was, those that fell silent included: they may be behind a cut."""
+        return list(self._dialable.values())
 
     def members(self, now_ms: int) -> Sequence[Card]:
         """The other signallers that were heard of lately."""
@@ -97,7 +112,10 @@ class Pool:
         return TransportHealth(state, detail, self._sent, received, dropped)
 
     async def stop(self) -> None:
-        """Say what is queued, for at most a second; then close."""
+        """Say what is queued, for at most a second; then close. Harmless when repeated."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         if self._session is not None:
             await self._queue.flush(CLOSE_SECONDS_MAX)
         task, self._task = self._task, None
@@ -127,6 +145,7 @@ class Pool:
                 if endpoints or self._session is None:
                     await self._on_thread(self._close)
                     await self._open(endpoints)
+                    self._greeted.clear()  # met anew, they say what went by meanwhile
                     await asyncio.sleep(backoff.next_seconds())
                 lonely = 0
         finally:

@@ -39,8 +39,8 @@ POOL_BYTES_MAX = 256 * 1024
 PEERS_TOLD_MAX = 16
 """Pages named to one that asks; it links to six."""
 PEERS_A_CARD_MAX = 8
-BACKLOG_PERIOD_MS = 10_000
-"""A signaller that starts gets the backlog once; one that asks again sooner gets nothing."""
+BACKLOG_PERIOD_MS = 2_000
+"""A signaller that comes gets the backlog once; one that asks again sooner gets nothing."""
 
 LOGGER = logging.getLogger("dicast.signalling")  # the library logs a traceback for each port scan
 LOGGER.addHandler(logging.NullHandler())
@@ -254,8 +254,8 @@ class Signaller:
             return
         if card.id != self.pool.id and self.pool.met(card, _now_ms()):
             self._access.allow_pages_of(url)
+            self._look()  # first: only to those whom it knows does the other say its backlog
             self.pool.send(b"B" + self.pool.id.encode(), card.id)
-            self._look()
 
     def _say_backlog(self, asker: bytes) -> None:
         """What went by lately, to a signaller that came; known documents are dropped there by id."""
@@ -267,13 +267,14 @@ class Signaller:
         self._answered_ms[name] = now_ms
         for document in self.subscriptions.backlog(now_ms):
             self.pool.send(b"D" + document.wire, name)
+        self.pool.send(b"B" + self.pool.id.encode(), name)  # after a cut both sides missed something
 
     async def _find(self) -> list[str]:
         """Endpoints to dial: the signallers that were named, and a few that they or we know."""
         views = await asyncio.gather(*(self._ask(check_url(url)) for url in self._settings.join))
         named = [endpoint for endpoint, _ in views if endpoint]
         known = {card.mesh for _, members in views for card in members}
-        known |= {card.mesh for card in self.pool.members(_now_ms())}
+        known |= set(self.pool.dialable())
         others = sorted(known - set(named) - {self._card().mesh})
         return named + _CHOICE.sample(others, min(LINKS_DIALLED, len(others)))
 
