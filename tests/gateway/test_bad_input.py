@@ -88,7 +88,7 @@ MESSAGES = [
     ([{"role": "user", "content": ""}], "invalid_request"),
     ([{"role": "user", "content": 1}], "invalid_request"),
     ([{"role": "assistant", "content": "x"}], "unsupported"),
-    ([{"role": "tool", "content": "x"}], "unsupported"),
+    ([{"role": "user", "content": "x", "function_call": {"name": "f"}}], "unsupported"),
     ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}], "unsupported"),
     ([{"role": "user", "content": "x"}] * 300, "context_length_exceeded"),
     ([{"role": "user", "content": "é" * 20_000}], "context_length_exceeded"),

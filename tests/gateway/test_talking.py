@@ -133,7 +133,7 @@ UNSUPPORTED = {
     "stop": ["x"],
     "seed": 1,
     "top_p": 0.5,
-    "tools": [{"type": "function", "function": {"name": "f"}}],
+    "tools": [{"type": "web_search"}],
     "logit_bias": {"1": 1},
     "modalities": ["audio"],
     "stream_options": {"dicast": "optimistic"},

@@ -15,11 +15,14 @@ from dicast.gateway.bodies import read_body
 from dicast.gateway.conversation import Part, Turn, conversation, text_of
 from dicast.gateway.errors import Dialect, GatewayError
 from dicast.gateway.frames import FrameFields, frame_of_headers, frame_options
+from dicast.gateway.json_format import JsonForm
 from dicast.gateway.neutral import Neutral, check_neutral
+from dicast.gateway.openai_chat import said_by, with_form
 from dicast.gateway.openai_fields import Temperature, Tokens
 from dicast.gateway.parts import Parts
 from dicast.gateway.replies import event, json_response, pieces
 from dicast.gateway.told import dicast_headers
+from dicast.gateway.tools import Call, Offer, anthropic_choice, anthropic_tools, offer
 
 PING = event({"type": "ping"}, "ping")
 
@@ -61,8 +64,6 @@ NEUTRAL: Neutral = {
     "stop_sequences": ([],),
     "top_k": (),
     "top_p": (1,),
-    "tools": ([],),
-    "tool_choice": ({"type": "none"}, {"type": "auto"}),
     "thinking": ({"type": "disabled"},),
     "container": (),
     "mcp_servers": ([],),
@@ -84,24 +85,28 @@ class MessagesRoute:
     async def post(self, request: Request) -> Response:
         """One message."""
         body = await read_body(request, MessagesRequest, self._parts.budgets.body_s)
-        wanted = _wanted(body, request)
+        offered = offer(anthropic_tools(body.tools), anthropic_choice(body.tool_choice))
+        wanted = _wanted(body, request, offered)
         if body.stream:
-            return await self._parts.stream(request, wanted, PING, _events, _failed)
+            return await self._parts.stream(
+                request, wanted, PING, lambda agreed: tuple(_events(agreed, offered)), _failed
+            )
         agreed = await self._parts.agreed(request, wanted)
-        content = [{"type": "text", "text": agreed.text}]
-        answer = {**_message(agreed), "content": content, "stop_reason": _stop(agreed)}
+        text, call = said_by(agreed, offered)
+        content = [_tool_use(agreed, call) if call else {"type": "text", "text": text}]
+        answer = {**_message(agreed), "content": content, "stop_reason": _stop(agreed, call)}
         return json_response({**answer, "usage": _usage(agreed)}, dicast_headers(agreed.field))
 
 
-def _wanted(body: MessagesRequest, request: Request) -> Wanted:
+def _wanted(body: MessagesRequest, request: Request, offered: Offer) -> Wanted:
     check_neutral(msgspec.structs.asdict(body), NEUTRAL)
     headers = frame_of_headers(request.headers.items())
     options = frame_options(body.model, body.models, body.dicast, headers)
     said = conversation(body.messages, text_of(body.system, "system"))
-    options.update(AskKeywords(system=said.system, history=said.history, max_tokens=body.max_tokens))
+    options.update(AskKeywords(max_tokens=body.max_tokens))
     if body.temperature is not None:
         options["temperature"] = body.temperature
-    return Wanted(said.prompt, options)
+    return with_form(said, options, JsonForm(), offered)
 
 
 def _failed(error: GatewayError) -> Iterable[bytes]:
@@ -131,22 +136,42 @@ def _usage(agreed: Agreed) -> dict[str, int]:
     }
 
 
-def _stop(agreed: Agreed) -> str:
+def _tool_use(agreed: Agreed, call: Call) -> dict[str, Any]:
+    return {
+        "type": "tool_use",
+        "id": f"toolu_{agreed.request_id[:24]}",
+        "name": call.name,
+        "input": call.arguments,
+    }
+
+
+def _stop(agreed: Agreed, call: Call | None) -> str:
+    if call:
+        return "tool_use"
     return "max_tokens" if agreed.cut else "end_turn"
 
 
-def _events(agreed: Agreed) -> Iterator[bytes]:
+def _events(agreed: Agreed, offered: Offer) -> Iterator[bytes]:
     usage = _usage(agreed)
+    text, call = said_by(agreed, offered)
 
     def said(name: str, **fields: Any) -> bytes:
         return event({"type": name, **fields}, name)
 
     begun = {**_message(agreed), "usage": {**usage, "output_tokens": 0}}
     yield said("message_start", message=begun)
-    yield said("content_block_start", index=0, content_block={"type": "text", "text": ""})
-    for piece in pieces(agreed.text):
+    block: dict[str, Any] = {"type": "text", "text": ""}
+    if call:
+        block = {**_tool_use(agreed, call), "input": {}}
+    yield said("content_block_start", index=0, content_block=block)
+    if call:
+        arguments = msgspec.json.encode(call.arguments).decode()
+        yield said(
+            "content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": arguments}
+        )
+    for piece in pieces(text):
         yield said("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
     yield said("content_block_stop", index=0)
-    ending = {"stop_reason": _stop(agreed), "stop_sequence": None}
+    ending = {"stop_reason": _stop(agreed, call), "stop_sequence": None}
     yield said("message_delta", delta=ending, usage=usage)
     yield said("message_stop")

@@ -17,6 +17,7 @@ from dicast.gateway.node_routes import NodeRoutes
 from dicast.gateway.openai_chat import ChatRoute
 from dicast.gateway.openai_completions import CompletionRoute
 from dicast.gateway.openai_models import ModelsRoute
+from dicast.gateway.openai_responses import ResponsesRoute
 from dicast.gateway.pages import Pages
 from dicast.gateway.parts import Endpoint, Parts
 from dicast.gateway.telemetry import Tracing
@@ -25,6 +26,7 @@ RULES = Rules(
     scopes={
         "POST /v1/chat/completions": Scope.INFER,
         "POST /v1/completions": Scope.INFER,
+        "POST /v1/responses": Scope.INFER,
         "POST /v1/messages": Scope.INFER,
         "GET /v1/models": Scope.READ,
         "GET /v1/models/{model:path}": Scope.READ,
@@ -57,6 +59,7 @@ def make_routes(parts: Parts, access: Access) -> list[BaseRoute]:
     ways = (
         Way("POST", "/v1/chat/completions", ChatRoute(parts).post),
         Way("POST", "/v1/completions", CompletionRoute(parts).post),
+        Way("POST", "/v1/responses", ResponsesRoute(parts).post),
         Way("POST", "/v1/messages", MessagesRoute(parts).post),
         Way("GET", "/v1/models", models.every),
         Way("GET", "/v1/models/{model:path}", models.one),

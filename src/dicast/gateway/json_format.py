@@ -55,7 +55,29 @@ def json_form(wanted: ResponseFormat | None) -> JsonForm:
         return JsonForm(ANYTHING, exact=("",))
     if wanted.type != "json_schema" or wanted.json_schema is None:
         raise unsupported("response_format", "There are text, json_object and json_schema (with a schema).")
-    return _form(wanted.json_schema.schema)
+    return form_of_schema(wanted.json_schema.schema)
+
+
+def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a judge can check of a schema: keywords that it does not know are left out, at any depth."""
+    kept: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        match keyword, value:
+            case "properties", dict():
+                members = cast("dict[str, Any]", value)
+                kept[keyword] = {name: plain_schema(one) for name, one in members.items() if _is_schema(one)}
+            case "items", dict():
+                kept[keyword] = plain_schema(cast("dict[str, Any]", value))
+            case "required", list():
+                names = _mapping(schema.get("properties", {}))
+                kept[keyword] = [name for name in cast("list[Any]", value) if name in names]
+            case "type", str():
+                kept[keyword] = value
+            case (("enum" | "const" | "minimum" | "maximum" | "maxLength"), _):
+                kept[keyword] = value
+            case _:
+                pass
+    return kept
 
 
 def document_of(form: JsonForm, answer: str) -> str:
@@ -90,7 +112,8 @@ def extra_fields(form: JsonForm, answer: str) -> list[str]:
     return found
 
 
-def _form(schema: dict[str, Any]) -> JsonForm:
+def form_of_schema(schema: dict[str, Any]) -> JsonForm:
+    """The schema that travels, and how its fields are compared. Raises GatewayError."""
     closed: list[tuple[str, frozenset[str]]] = []
     plain = _stripped(schema, "", closed)
     text = msgspec.json.encode(plain, order="sorted").decode()
@@ -156,6 +179,10 @@ def _at(value: Any, path: list[str]) -> Iterator[dict[str, Any]]:
         named = {_token(name): one for name, one in cast("dict[str, Any]", value).items()}
         if first in named:
             yield from _at(named[first], rest)
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

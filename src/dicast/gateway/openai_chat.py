@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dicast.client import AskKeywords
 from dicast.gateway.asking import Agreed, Wanted
 from dicast.gateway.bodies import read_body
-from dicast.gateway.conversation import Turn, conversation
-from dicast.gateway.errors import Dialect, GatewayError, invalid
+from dicast.gateway.conversation import Conversation, Turn, check_size, conversation
+from dicast.gateway.errors import Dialect, GatewayError, invalid, unsupported
 from dicast.gateway.json_format import JsonForm, ResponseFormat, json_form
 from dicast.gateway.neutral import Neutral
 from dicast.gateway.openai_fields import (
@@ -27,6 +28,8 @@ from dicast.gateway.openai_fields import (
 from dicast.gateway.parts import Parts
 from dicast.gateway.replies import event, json_response, pieces
 from dicast.gateway.told import dicast_headers
+from dicast.gateway.tools import Call, Offer, offer, openai_choice, openai_tools, read_answer
+from dicast.protocol.messages import Message
 
 WAITING = b": waiting for the verdict\n\n"
 """A comment, which every reader of server-sent events passes over."""
@@ -63,8 +66,6 @@ class ChatRequest(Shared, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 CHAT_NEUTRAL: Neutral = {
     **SHARED_NEUTRAL,
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
     "parallel_tool_calls": (True, False),
     "functions": ([],),
     "function_call": ("none", "auto"),
@@ -90,15 +91,24 @@ class ChatRoute:
     async def post(self, request: Request) -> Response:
         """One completion."""
         body = await read_body(request, ChatRequest, self._parts.budgets.body_s)
-        wanted = _wanted(body, request)
+        offered = offer(openai_tools(body.tools), openai_choice(body.tool_choice))
+        wanted = _wanted(body, request, offered)
         if body.stream:
             with_usage = body.includes_usage()
             return await self._parts.stream(
-                request, wanted, WAITING, lambda agreed: _chunks(agreed, with_usage), failed_stream
+                request,
+                wanted,
+                WAITING,
+                lambda agreed: tuple(_chunks(agreed, offered, with_usage)),
+                failed_stream,
             )
         agreed = await self._parts.agreed(request, wanted)
-        message = {"role": "assistant", "content": agreed.text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(agreed)}
+        text, call = said_by(agreed, offered)
+        message: dict[str, Any] = {"role": "assistant", "content": None if call else text, "refusal": None}
+        if call:
+            message["tool_calls"] = [_written(agreed, call)]
+        finish = "tool_calls" if call else finish_of(agreed)
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
         answer = {
             **envelope("chatcmpl", "chat.completion", agreed),
             "choices": [choice],
@@ -113,14 +123,24 @@ def failed_stream(error: GatewayError) -> Iterable[bytes]:
     return (event(error.body(Dialect.OPENAI)), DONE)
 
 
-def _wanted(body: ChatRequest, request: Request) -> Wanted:
+def _wanted(body: ChatRequest, request: Request, offered: Offer) -> Wanted:
     if body.max_tokens is not None and body.max_completion_tokens is not None:
         raise invalid("max_tokens", "given beside max_completion_tokens, which is its newer name.")
     max_tokens = body.max_completion_tokens or body.max_tokens
     options = options_of(body, request, CHAT_NEUTRAL, max_tokens)
-    said = conversation(body.messages)
-    form = json_form(body.response_format)
-    options.update(AskKeywords(system=said.system, history=said.history, schema=form.schema))
+    return with_form(conversation(body.messages), options, json_form(body.response_format), offered)
+
+
+def with_form(said: Conversation, options: AskKeywords, form: JsonForm, offered: Offer) -> Wanted:
+    """The question, in the form of its answer. Raises GatewayError where two forms are asked for."""
+    system = said.system
+    if offered.is_open:
+        if form.schema:
+            raise unsupported("response_format", "An answer is a call or of this form; ask for one of them.")
+        system = f"{said.system}\n\n{offered.instructions()}".strip()
+        form = offered.form()
+        check_size([*said.history, Message("user", said.prompt), Message("system", system)])
+    options.update(AskKeywords(system=system, history=said.history, schema=form.schema))
     if options.get("exact") or options.get("fuzzy"):
         form = JsonForm(form.schema, closed=form.closed if options.get("fuzzy") else ())
     else:
@@ -128,17 +148,31 @@ def _wanted(body: ChatRequest, request: Request) -> Wanted:
     return Wanted(said.prompt, options, form)
 
 
-def _chunks(agreed: Agreed, with_usage: bool) -> Iterator[bytes]:
+def said_by(agreed: Agreed, offered: Offer) -> tuple[str, Call | None]:
+    """The text, or the call, that the network agreed on. Raises GatewayError."""
+    return read_answer(agreed.text) if offered.is_open else (agreed.text, None)
+
+
+def _written(agreed: Agreed, call: Call) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": msgspec.json.encode(call.arguments).decode()}
+    return {"id": f"call_{agreed.request_id[:24]}", "type": "function", "function": function}
+
+
+def _chunks(agreed: Agreed, offered: Offer, with_usage: bool) -> Iterator[bytes]:
     head = envelope("chatcmpl", "chat.completion.chunk", agreed)
 
-    def chunk(delta: dict[str, str], finish: str | None = None, **more: Any) -> bytes:
+    text, call = said_by(agreed, offered)
+
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return event({**head, "choices": [choice], **more})
 
     yield chunk({"role": "assistant", "content": ""})
-    for piece in pieces(agreed.text):
+    if call:
+        yield chunk({"tool_calls": [{"index": 0, **_written(agreed, call)}]})
+    for piece in pieces(text):
         yield chunk({"content": piece})
-    yield chunk({}, finish_of(agreed), dicast=agreed.field)
+    yield chunk({}, "tool_calls" if call else finish_of(agreed), dicast=agreed.field)
     if with_usage:
         yield event({**head, "choices": [], "usage": usage_of(agreed.usage)})
     yield DONE

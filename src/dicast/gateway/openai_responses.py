@@ -1,0 +1,286 @@
+"""`/v1/responses`: OpenAI's newer route, whole and streamed; nothing is stored between requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dicast.gateway.asking import Agreed, Wanted
+from dicast.gateway.bodies import read_body
+from dicast.gateway.conversation import CalledFunction, Content, ToolCall, Turn, conversation
+from dicast.gateway.errors import GatewayError, invalid, unsupported
+from dicast.gateway.frames import FrameFields, frame_of_headers, frame_options
+from dicast.gateway.json_format import JsonSchema, ResponseFormat, json_form
+from dicast.gateway.neutral import Neutral, check_neutral
+from dicast.gateway.openai_chat import WAITING, said_by, with_form
+from dicast.gateway.openai_fields import StreamOptions, Temperature, Tokens
+from dicast.gateway.parts import Parts
+from dicast.gateway.replies import event, json_response, pieces
+from dicast.gateway.told import dicast_headers
+from dicast.gateway.tools import Call, Offer, offer, openai_choice, openai_tools
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One item of `input`: a message, a call of an earlier turn, or what came of it."""
+
+    type: str = "message"
+    role: str = ""
+    content: Content = None
+    call_id: str = ""
+    name: str = ""
+    arguments: str = "{}"
+    output: Content = None
+
+
+class TextFormat(msgspec.Struct, frozen=True):
+    """`text.format`: as `response_format`, one level flatter."""
+
+    type: str = "text"
+    name: str = ""
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class TextOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`text`."""
+
+    format: TextFormat = TextFormat()
+    verbosity: Any = None
+
+
+class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body; fields of type Any are refused unless they ask for nothing."""
+
+    model: str
+    input: str | list[Item]
+    instructions: str | None = None
+    models: tuple[str, ...] = ()
+    dicast: FrameFields = FrameFields()
+    max_output_tokens: Tokens | None = None
+    temperature: Temperature | None = None
+    text: TextOptions = TextOptions()
+    tools: Any = None
+    tool_choice: Any = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    metadata: dict[str, Any] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    store: bool | None = None
+    parallel_tool_calls: Any = None
+    background: Any = None
+    conversation: Any = None
+    include: Any = None
+    max_tool_calls: Any = None
+    previous_response_id: Any = None
+    prompt: Any = None
+    reasoning: Any = None
+    service_tier: Any = None
+    top_logprobs: Any = None
+    top_p: Any = None
+    truncation: Any = None
+
+
+NEUTRAL: Neutral = {
+    "parallel_tool_calls": (True, False),
+    "background": (False,),
+    "conversation": (),
+    "include": ([],),
+    "max_tool_calls": (),
+    "previous_response_id": (),
+    "prompt": (),
+    "reasoning": ({},),
+    "service_tier": ("auto", "default"),
+    "top_logprobs": (0,),
+    "top_p": (1,),
+    "truncation": ("disabled",),
+}
+
+
+class ResponsesRoute:
+    """Answers `POST /v1/responses`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def post(self, request: Request) -> Response:
+        """One response."""
+        body = await read_body(request, ResponsesRequest, self._parts.budgets.body_s)
+        offered = offer(openai_tools(body.tools), openai_choice(body.tool_choice))
+        wanted = _wanted(body, request, offered)
+        if body.stream:
+
+            def told(agreed: Agreed) -> Iterable[bytes]:
+                return tuple(_events(_whole(body, agreed, offered)))
+
+            return await self._parts.stream(request, wanted, WAITING, told, _failed)
+        agreed = await self._parts.agreed(request, wanted)
+        return json_response(_whole(body, agreed, offered), dicast_headers(agreed.field))
+
+
+def _wanted(body: ResponsesRequest, request: Request, offered: Offer) -> Wanted:
+    check_neutral(msgspec.structs.asdict(body), NEUTRAL)
+    if body.text.verbosity not in (None, "medium"):
+        raise unsupported("text.verbosity")
+    options = frame_options(body.model, body.models, body.dicast, frame_of_headers(request.headers.items()))
+    if body.max_output_tokens is not None:
+        options["max_tokens"] = body.max_output_tokens
+    if body.temperature is not None:
+        options["temperature"] = body.temperature
+    said = conversation(_turns(body.input), body.instructions or "")
+    return with_form(said, options, json_form(_format(body.text.format)), offered)
+
+
+def _turns(given: str | list[Item]) -> list[Turn]:
+    if isinstance(given, str):
+        return [Turn("user", given)]
+    return [_turn(item, f"input[{number}]") for number, item in enumerate(given)]
+
+
+def _turn(item: Item, field: str) -> Turn:
+    match item.type:
+        case "message":
+            return Turn(item.role, item.content)
+        case "function_call":
+            call = ToolCall(CalledFunction(item.name, item.arguments), item.call_id)
+            return Turn("assistant", tool_calls=[call])
+        case "function_call_output":
+            return Turn("tool", item.output, tool_call_id=item.call_id)
+        case _:
+            raise unsupported(field, f"Items of the type {item.type[:64]!r} do not travel.")
+
+
+def _format(wanted: TextFormat) -> ResponseFormat:
+    if wanted.type == "json_schema" and wanted.schema is None:
+        raise invalid("text.format.schema", "json_schema needs a schema.")
+    schema = JsonSchema(wanted.schema, wanted.name) if wanted.schema is not None else None
+    return ResponseFormat(wanted.type, schema)
+
+
+def _whole(body: ResponsesRequest, agreed: Agreed, offered: Offer) -> dict[str, Any]:
+    text, call = said_by(agreed, offered)
+    output = _call_item(agreed, call) if call else _message_item(agreed, text)
+    cut = {"reason": "max_output_tokens"} if agreed.cut else None
+    return {
+        "id": f"resp_{agreed.request_id}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": "incomplete" if cut else "completed",
+        "error": None,
+        "incomplete_details": cut,
+        "instructions": body.instructions,
+        "max_output_tokens": body.max_output_tokens,
+        "metadata": body.metadata or {},
+        "model": agreed.model,
+        "output": [output],
+        "parallel_tool_calls": False,
+        "previous_response_id": None,
+        "store": False,
+        "temperature": body.temperature,
+        "text": {"format": {"type": body.text.format.type}},
+        "tool_choice": body.tool_choice or "auto",
+        "tools": body.tools or [],
+        "top_p": 1,
+        "truncation": "disabled",
+        "usage": _usage(agreed),
+        "dicast": agreed.field,
+    }
+
+
+def _usage(agreed: Agreed) -> dict[str, Any] | None:
+    if agreed.usage is None:
+        return None
+    prompt, completion = agreed.usage.prompt_tokens, agreed.usage.completion_tokens
+    return {
+        "input_tokens": prompt,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": completion,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": prompt + completion,
+    }
+
+
+def _message_item(agreed: Agreed, text: str) -> dict[str, Any]:
+    content: list[dict[str, Any]] = [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+    state = "incomplete" if agreed.cut else "completed"
+    return {
+        "type": "message",
+        "id": f"msg_{agreed.request_id}",
+        "status": state,
+        "role": "assistant",
+        "content": content,
+    }
+
+
+def _call_item(agreed: Agreed, call: Call) -> dict[str, Any]:
+    return {
+        "type": "function_call",
+        "id": f"fc_{agreed.request_id}",
+        "call_id": f"call_{agreed.request_id[:24]}",
+        "name": call.name,
+        "arguments": msgspec.json.encode(call.arguments).decode(),
+        "status": "completed",
+    }
+
+
+def _events(whole: dict[str, Any]) -> Iterator[bytes]:
+    """The stream of a response that is known whole, in the order that clients expect."""
+    item = whole["output"][0]
+    begun: dict[str, Any] = {
+        **whole,
+        "status": "in_progress",
+        "output": [],
+        "usage": None,
+        "incomplete_details": None,
+    }
+    yielded = 0
+
+    def said(kind: str, /, **fields: Any) -> bytes:
+        nonlocal yielded
+        yielded += 1
+        return event({"type": kind, "sequence_number": yielded - 1, **fields}, kind)
+
+    yield said("response.created", response=begun)
+    yield said("response.in_progress", response=begun)
+    if item["type"] == "message":
+        yield from _text_events(item, said)
+    else:
+        yield from _call_events(item, said)
+    yield said(f"response.{whole['status']}", response=whole)
+
+
+def _text_events(item: dict[str, Any], said: Any) -> Iterator[bytes]:
+    part = item["content"][0]
+    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    begun: dict[str, Any] = {**item, "status": "in_progress", "content": []}
+    yield said("response.output_item.added", output_index=0, item=begun)
+    yield said("response.content_part.added", **place, part={**part, "text": ""})
+    for piece in pieces(part["text"]):
+        yield said("response.output_text.delta", **place, delta=piece, logprobs=[])
+    yield said("response.output_text.done", **place, text=part["text"], logprobs=[])
+    yield said("response.content_part.done", **place, part=part)
+    yield said("response.output_item.done", output_index=0, item=item)
+
+
+def _call_events(item: dict[str, Any], said: Any) -> Iterator[bytes]:
+    place = {"item_id": item["id"], "output_index": 0}
+    begun: dict[str, Any] = {**item, "status": "in_progress", "arguments": ""}
+    yield said("response.output_item.added", output_index=0, item=begun)
+    yield said("response.function_call_arguments.delta", **place, delta=item["arguments"])
+    yield said(
+        "response.function_call_arguments.done", **place, name=item["name"], arguments=item["arguments"]
+    )
+    yield said("response.output_item.done", output_index=0, item=item)
+
+
+def _failed(error: GatewayError) -> Iterable[bytes]:
+    fields = {"code": error.code, "message": error.message, "param": error.field}
+    told = {} if error.told is None else {"dicast": error.told}
+    return (event({"type": "error", "sequence_number": 0, **fields, **told}, "error"),)
