@@ -35,6 +35,8 @@ MEMBER_MS_MAX = 12_000
 """A signaller says its card every 3 s; three may be lost."""
 LOOK_SECONDS = 3.0
 """Between two cards, and two looks at the links."""
+EARLY_LOOKS, EARLY_LOOK_SECONDS = 4, 0.5
+"""After opening: a card that was said before the first link stood reached nobody."""
 LONELY_LOOKS_MAX = 1
 """Looks that find no link before others are dialled."""
 MESSAGE_BYTES_MAX = 128 * 1024
@@ -131,14 +133,15 @@ class Pool:
 
     async def _run(self, find: Callable[[], Any], on_look: Callable[[], None]) -> None:
         """Keep the session, and open it anew where no link stands and somebody could be dialled."""
-        lonely, backoff = 0, Backoff()
+        lonely, looks, backoff = 0, 0, Backoff()
         writing = asyncio.create_task(self._write())
         try:
             while True:
                 on_look()
-                await asyncio.sleep(LOOK_SECONDS)
+                looks += 1
+                await asyncio.sleep(LOOK_SECONDS if looks > EARLY_LOOKS else EARLY_LOOK_SECONDS)
                 self._links = await self._on_thread(self._count)
-                lonely = 0 if self._links else lonely + 1
+                lonely = 0 if self._links or looks <= EARLY_LOOKS else lonely + 1
                 if lonely < LONELY_LOOKS_MAX:
                     continue
                 endpoints = await find()
@@ -147,7 +150,7 @@ class Pool:
                     await self._open(endpoints)
                     self._greeted.clear()  # met anew, they say what went by meanwhile
                     await asyncio.sleep(backoff.next_seconds())
-                lonely = 0
+                lonely, looks = 0, 0
         finally:
             await end_tasks(writing)
 
