@@ -35,6 +35,7 @@ LAYERS = {
             ["transports", "engines", "embedders", "stores", "content"],
             ["daemon", "simulator", "signalling"],
             ["client"],
+            ["batch"],
             ["gateway"],
             ["cli"],
             ["__init__"],
