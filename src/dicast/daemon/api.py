@@ -334,8 +334,8 @@ def encode_event(report: Told | ReportsDropped) -> bytes:
     """A report as JSON: its fields and, as `event`, its name."""
     if isinstance(report, ReportsDropped):
         return msgspec.json.encode({"event": "reports_dropped", "count": report.count})
-    plain = msgspec.to_builtins(report)
-    return msgspec.json.encode({"event": EVENT_NAMES[type(report)], **plain})
+    name, fields = EVENT_NAMES[type(report)].encode(), msgspec.json.encode(report)
+    return b'{"event":"' + name + (b'"}' if fields == b"{}" else b'",' + fields[1:])
 
 
 def decode_event(raw: bytes) -> Told | ReportsDropped | None:

@@ -82,6 +82,7 @@ class _Connection:
         self._writer = writer
         self._log = log
         self._calls: dict[int, asyncio.Task[None]] = {}
+        self._events: list[bytes] = []
 
     async def serve(self) -> None:
         """Hear calls until the client goes away; then end what it left open."""
@@ -176,12 +177,21 @@ class _Connection:
     def _write_event(self, call_id: int, report: Told | api.ReportsDropped) -> None:
         if not self._writer.is_closing():
             frame = api.ReplyFrame(call_id, event=msgspec.Raw(api.encode_event(report)))
-            self._writer.write(msgspec.json.encode(frame) + b"\n")
+            if not self._events:
+                asyncio.get_running_loop().call_soon(self._flush)
+            self._events.append(msgspec.json.encode(frame) + b"\n")
+
+    def _flush(self) -> None:
+        """Events of one turn of the loop are one write."""
+        events, self._events = self._events, []
+        if events and not self._writer.is_closing():
+            self._writer.write(b"".join(events))
 
     async def _refuse(self, call_id: int, code: str, message: str) -> None:
         await self._send(api.ReplyFrame(call_id, error=api.ErrorRecord("local", code, message)))
 
     async def _send(self, frame: api.ReplyFrame) -> None:
+        self._flush()
         self._writer.write(msgspec.json.encode(frame) + b"\n")
         await self._writer.drain()
 

@@ -36,6 +36,8 @@ LOOK_AGAIN_S = 0.02
 """How often a question that waits for peers looks again: shorter than a person notices."""
 NOBODY_YET = frozenset({"no_peers", "no_model", "too_few_nodes"})
 """Refusals that may vanish when more announcements come in."""
+SLIM_PAUSE_S = 0.03
+"""Dashboards get what happened meanwhile in one piece: a round's own work comes first."""
 ROUNDS_SHOWN_MAX = 1_000
 """More lines than a person reads; the store may hold ten thousand."""
 EventSink = Callable[[Told | api.ReportsDropped], None]
@@ -247,7 +249,11 @@ class Service:
                 if subscription.dropped > told:
                     on_event(api.ReportsDropped(subscription.dropped - told))
                     told = subscription.dropped
-                on_event(_slim(report) if call.slim else report)
+                if call.slim:
+                    await asyncio.sleep(SLIM_PAUSE_S)
+                while report is not None:
+                    on_event(_slim(report) if call.slim else report)
+                    report = subscription.take()
         finally:
             subscription.close()
         return api.Done()

@@ -44,6 +44,10 @@ class Subscription:
             await self._wake.wait()
         return self._waiting.popleft()
 
+    def take(self) -> Told | None:
+        """The next report, if one waits."""
+        return self._waiting.popleft() if self._waiting else None
+
     def close(self) -> None:
         """Listen no longer; what is queued can still be read."""
         if not self._closed:
