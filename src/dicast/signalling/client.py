@@ -154,18 +154,13 @@ async def subscribe(
     While no signaller answers it goes on trying; after the first connection it asks each later one for what
     went by meanwhile. Raises AdapterError when none answered at the start.
     """
-    asked = Followed(query, network, backlog)
-    backoff, was_ready = Backoff(), False
+    asked = Followed(query, network, backlog, on_ready)
+    backoff = Backoff()
     while True:
         async with aclosing(asked.around(signallers)) as found:
             async for document in found:
-                backoff.connected()
-                if document is not None:
-                    yield document
-                    continue
-                on_ready()
-                was_ready = True
-        if not was_ready:
+                yield document
+        if not asked.is_ready:
             raise nobody(signallers)
         await asyncio.sleep(backoff.next_seconds())
 
@@ -173,22 +168,25 @@ async def subscribe(
 class Followed:
     """One query over several connections: what was seen, and since when."""
 
-    def __init__(self, query: bytes, network: str, backlog: bool) -> None:
+    def __init__(self, query: bytes, network: str, backlog: bool, on_ready: Callable[[], None]) -> None:
+        self.is_ready = False
+        """Whether a signaller said that the backlog is over."""
+        self._on_ready = on_ready
         self._test = parse_query(query)
         self._topic = document_topic(network)
         self._frame = b'{"do":"subscribe","id":"q","backlog":true,"query":%b}' % query
         self._since = 0 if backlog else int(time.time())
         self._seen = SeenIds(DOCUMENT_AGE_MS_MAX + DOCUMENT_AHEAD_MS_MAX, SEEN_MAX)
 
-    async def around(self, signallers: Signallers) -> AsyncGenerator[Document | None]:
+    async def around(self, signallers: Signallers) -> AsyncGenerator[Document]:
         """Documents from one signaller after the other, each as long as it lives."""
         for url in signallers.addresses():
             async with aclosing(self.at(url, signallers)) as found:
                 async for document in found:
                     yield document
 
-    async def at(self, url: str, signallers: Signallers) -> AsyncGenerator[Document | None]:
-        """Documents from one signaller until the connection ends; None when the backlog is over."""
+    async def at(self, url: str, signallers: Signallers) -> AsyncGenerator[Document]:
+        """Documents from one signaller until the connection ends."""
         try:
             async with (
                 signallers.open(url) as connection,
@@ -199,9 +197,7 @@ class Followed:
         except FAILURES as error:
             signallers.failed(url, error)
 
-    async def _on(
-        self, connection: ClientConnection, signallers: Signallers
-    ) -> AsyncGenerator[Document | None]:
+    async def _on(self, connection: ClientConnection, signallers: Signallers) -> AsyncGenerator[Document]:
         await connection.send(self._frame, text=True)
         while True:
             frame = _read(await connection.recv(decode=False))
@@ -211,13 +207,18 @@ class Followed:
                     if document is not None:
                         yield document
                 case "caught_up":
-                    yield None
+                    self._caught_up()
                 case "refused":
                     raise RemoteProtocolError(frame.code, frame.message)
                 case "welcome" | "signallers":
                     signallers.hear(frame)
                 case _:
                     continue
+
+    def _caught_up(self) -> None:
+        if not self.is_ready:
+            self.is_ready = True
+            self._on_ready()
 
     def _document(self, frame: Frame) -> Document | None:
         """What a signaller says is checked: the signature, the query, and that it is new."""
