@@ -67,7 +67,9 @@ def _weigh(folder: Path) -> None:
         follower = ("--state-dir", str(folder / "follower"), "--config", str(config))
         nodes = [("--state-dir", str(folder / f"validator-{number}")) for number in range(3)]
         for words in (*nodes, follower):
-            processes.append(subprocess.Popen((*DICAST, "up", *words, *relay), stdout=-3, stderr=-3))
+            processes.append(
+                subprocess.Popen((*DICAST, "up", "--no-dashboard", *words, *relay), stdout=-3, stderr=-3)
+            )
         _until(lambda: _peers(follower) == len(nodes))
         ask = (*DICAST, "ask", "--quorum", "3", "--temperature", "0", *follower, QUESTION)
         subprocess.run(ask, capture_output=True, check=True)

@@ -284,6 +284,7 @@ def node(folder: Path, config: Path) -> Iterator[psutil.Process]:
         "-m",
         "dicast.cli",
         "up",
+        "--no-dashboard",
         "--config",
         str(config),
         "--state-dir",

@@ -40,7 +40,13 @@ class Machine:
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DICAST_")}
         own = {"XDG_CONFIG_HOME": str(self.folder / "config"), "HOME": str(self.folder)}
-        return {**kept, **own, "TMPDIR": str(self.temporary), "DICAST_LAN": "false"}
+        return {
+            **kept,
+            **own,
+            "TMPDIR": str(self.temporary),
+            "DICAST_LAN": "false",
+            "DICAST_DASHBOARD": "false",
+        }
 
     def start(self, *words: str, said: str) -> subprocess.Popen[bytes]:
         """A `dicast` process, once it said this on standard output or standard error."""

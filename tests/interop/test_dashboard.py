@@ -31,6 +31,7 @@ class Network:
             "XDG_CONFIG_HOME": str(folder / "config"),
             "HOME": str(folder),
             "DICAST_LAN": "false",
+            "DICAST_DASHBOARD": "false",
         }
 
     def start(self, said: str, *words: str) -> str:

@@ -8,15 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+import webbrowser
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from cyclopts import Parameter
 
 from dicast.base.errors import AdapterError
 from dicast.cli.common import DEFAULTS, Common
+from dicast.cli.dashboard import Dashboard, dashboard_problem
 from dicast.cli.demo_view import LineView, LiveView, View
 from dicast.cli.exit_codes import Exit
-from dicast.cli.output import fields_of, print_result
+from dicast.cli.output import fields_of, note, print_result
 from dicast.client_channel import Event
 from dicast.daemon import api
 from dicast.daemon.asking import check_options
@@ -34,7 +40,13 @@ DEFAULT_FILE = Path(".demo") / "certificate.json"
 LOOK_S = 0.05
 
 
-def demo(*, prompt: str = "", certificate: Path = DEFAULT_FILE, common: Common = DEFAULTS) -> int:
+def demo(
+    *,
+    prompt: str = "",
+    certificate: Path = DEFAULT_FILE,
+    web: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = DEFAULTS,
+) -> int:
     """Seven local nodes, a relay and one who asks, all on this machine; nothing is left running afterwards.
 
     One node lies about a name. One is killed after it has committed and before it reveals. Exit 0 accepted,
@@ -46,6 +58,8 @@ def demo(*, prompt: str = "", certificate: Path = DEFAULT_FILE, common: Common =
         Your own question instead of the default one.
     certificate
         Where to put the certificate.
+    web
+        Open the map of the demo network in a browser, and go on until Ctrl-C.
     """
     card = read_card()
     question = _question(prompt or card.prompt, card.temperature_milli / 1000)
@@ -53,20 +67,39 @@ def demo(*, prompt: str = "", certificate: Path = DEFAULT_FILE, common: Common =
     check_writable(certificate, "certificate", make_folder=True)
     is_terminal = sys.stdout.isatty() and not common.json
     view: View = LiveView() if is_terminal else LineView(sys.stderr if common.json else sys.stdout)
+    ending = _Ending(certificate, common, view)
     try:
-        answer = asyncio.run(_Demo(question, view).run())
+        asyncio.run(_Demo(question, view, ending.tell, web=web).run())
     except asyncio.CancelledError:  # SIGTERM or SIGHUP
         raise KeyboardInterrupt from None
+    except KeyboardInterrupt:
+        if ending.code is None:
+            raise
     finally:
         view.close()
-    write_file(certificate, answer.certificate)
-    view.certificate(certificate)
-    verified = _verify(certificate, common)
-    if common.json:
-        print_result({**fields_of(answer), "certificate": str(certificate)}, "", as_json=True)
-    if verified != Exit.DONE:
-        return verified
-    return Exit.DONE if answer.is_accepted else Exit.UNDETERMINED
+    return Exit.FAILED if ending.code is None else ending.code
+
+
+class _Ending:
+    """What is told when there is an answer: the certificate's file, and that it holds."""
+
+    def __init__(self, certificate: Path, common: Common, view: View) -> None:
+        self.code: int | None = None
+        self._certificate = certificate
+        self._common = common
+        self._view = view
+
+    def tell(self, answer: api.Answer) -> None:
+        """Write the certificate, verify it, and remember how the demonstration ends."""
+        self._view.close()
+        write_file(self._certificate, answer.certificate)
+        self._view.certificate(self._certificate)
+        self.code = _verify(self._certificate, self._common)
+        if self._common.json:
+            told = {**fields_of(answer), "certificate": str(self._certificate)}
+            print_result(told, "", as_json=True)
+        if self.code == Exit.DONE and not answer.is_accepted:
+            self.code = Exit.UNDETERMINED
 
 
 def _question(prompt: str, temperature: float) -> api.Ask:
@@ -86,24 +119,28 @@ def _question(prompt: str, temperature: float) -> api.Ask:
 class _Demo:
     """One run: starts the network, asks, kills one node at the right moment, and cleans up."""
 
-    def __init__(self, question: api.Ask, view: View) -> None:
+    def __init__(
+        self, question: api.Ask, view: View, tell: Callable[[api.Answer], None], *, web: bool = False
+    ) -> None:
         self._question = question
         self._view = view
+        self._tell = tell
+        self._web = web
         self._network = DemoNetwork()
         self._began = time.monotonic()
 
-    async def run(self) -> api.Answer:
-        """The answer. Whatever happens, no process is left when this returns."""
+    async def run(self) -> None:
+        """Ask, and tell the answer. Whatever happens, no process is left when this returns."""
         task = asyncio.current_task()
         assert task is not None
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
-            return await self._run()
+            await self._run()
         finally:
             self._network.stop()
 
-    async def _run(self) -> api.Answer:
+    async def _run(self) -> None:
         network, view = self._network, self._view
         view.begin(self._question.prompt)
         await network.start_relay()
@@ -113,7 +150,10 @@ class _Demo:
             network=network.network, relays=(network.relay,), roles=(), engines={}, embedders={}
         )
         paths = network.follower_paths
-        async with running_node(settings, paths, None, Log("error"), listen=False) as composed:
+        async with (
+            running_node(settings, paths, None, Log("error"), listen=self._web) as composed,
+            self._pages() as pages,
+        ):
             composed.driver.reports.listen_now(self._watch)
             await self._all_there(composed)
             view.plan(await composed.service.answer(_plan_of(self._question), _ignore))
@@ -121,7 +161,29 @@ class _Demo:
             answer = await composed.service.answer(self._question, view.event)
             assert isinstance(answer, api.Answer)
             view.answer(answer, round_s=time.monotonic() - asked, whole_s=time.monotonic() - self._began)
-            return answer
+            await asyncio.to_thread(self._tell, answer)
+            if pages:
+                note(f"The network goes on at {pages} until Ctrl-C.")
+                await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def _pages(self) -> AsyncGenerator[str]:
+        """The address of the map, opened in a browser; empty without --web."""
+        if not self._web:
+            yield ""
+            return
+        problem = dashboard_problem()
+        if problem:
+            raise AdapterError("dashboard_failed", f"There is no dashboard: {problem}.", "Leave --web out.")
+        pages = Dashboard(self._network.follower_paths.state_dir, 0, preset="story")
+        try:
+            url = f"{await pages.start()}/#/map"
+            note(f"The map: {url}")
+            if sys.stdout.isatty():
+                await asyncio.to_thread(webbrowser.open, url)
+            yield url
+        finally:
+            await pages.stop()
 
     async def _all_there(self, composed: Composed) -> None:
         """Wait until the follower has heard every node offer its model."""

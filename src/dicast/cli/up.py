@@ -9,9 +9,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from dicast.base.errors import AdapterError
 from dicast.base.nip19 import encode_npub
 from dicast.cli.common import DEFAULTS, MEETING, Common, Meeting, Repeated
+from dicast.cli.dashboard import Dashboard, dashboard_problem, free_port
 from dicast.cli.exit_codes import Exit
+from dicast.cli.gateway import LISTENING
 from dicast.cli.public_relays import with_public_relays
 from dicast.daemon.compose import Composed
 from dicast.daemon.config_schema import Settings
@@ -42,6 +45,23 @@ class FirstMeeting(Meeting):
         return {**super().flags(), "lan": self.lan}
 
 
+@Parameter(name="*", group=LISTENING)
+@dataclass(frozen=True)
+class Pages:
+    """The dashboard of this node, and the interfaces that `dicast gateway` serves."""
+
+    dashboard: bool | None = None
+    "Serve the dashboard on this machine (the default), as `dicast gateway` does."
+    dashboard_port: int | None = None
+    "The dashboard's port; when another program has it, a free one."
+
+    def flags(self) -> dict[str, object]:
+        """What was given, as settings."""
+        return {"dashboard": self.dashboard, "dashboard_port": self.dashboard_port}
+
+
+PAGES = Pages()
+"""What `up` serves when nothing was said."""
 HERE = FirstMeeting()
 """What `up` has when nothing was said."""
 
@@ -52,6 +72,7 @@ def up(
     follow: Annotated[bool, Parameter(negative="")] = False,
     slots: int | None = None,
     meeting: FirstMeeting = HERE,
+    pages: Pages = PAGES,
     common: Common = DEFAULTS,
 ) -> int:
     """Run a node here until it is stopped by Ctrl-C or SIGTERM.
@@ -68,7 +89,7 @@ def up(
     roles: object = () if follow else (role or None)
     for ticket in meeting.join:
         accept(common.paths(), ticket)
-    settings = common.load(**meeting.flags(), slots=slots, roles=roles).settings
+    settings = common.load(**meeting.flags(), **pages.flags(), slots=slots, roles=roles).settings
     if meeting.public:
         settings = with_public_relays(settings, is_agreed=meeting.yes)
     return asyncio.run(_run(settings, common))
@@ -84,14 +105,33 @@ async def _run(settings: Settings, common: Common) -> int:
     async with running_node(settings, common.paths(), common.password(), log, listen=True) as composed:
         _say_lan(lan, log)
         _say_ready(composed, settings, common, log)
+        serving = asyncio.create_task(_serve_pages(settings, common, log))
         ended = asyncio.create_task(composed.driver.ended.wait())
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if stopping.is_set():
             log.info("stopping")
-        for waiting in (ended, stopped):
+        for waiting in (ended, stopped, serving):
             waiting.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
     return Exit.DONE
+
+
+async def _serve_pages(settings: Settings, common: Common, log: Log) -> None:
+    """Serve the dashboard until this is cancelled. A node without one is a node."""
+    problem = dashboard_problem() if settings.dashboard else "switched off"
+    if problem:
+        log.info("no_dashboard", reason=problem)
+        return
+    port = await asyncio.to_thread(free_port, settings.dashboard_port)
+    pages = Dashboard(common.paths().state_dir, port, config=common.config)
+    try:
+        log.info("dashboard", url=await pages.start(), off="--no-dashboard")
+        await asyncio.Event().wait()
+    except AdapterError as error:
+        log.warning("no_dashboard", reason=error.message, hint=error.next_step)
+    finally:
+        await pages.stop()
 
 
 def _say_lan(lan: Lan, log: Log) -> None:

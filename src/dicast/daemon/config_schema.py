@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     relays: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
     lan: bool = True
+    dashboard: bool = True
+    dashboard_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8080
     password_file: str = ""
     roles: tuple[Role, ...] = (Role.WORKER, Role.VALIDATOR)
     slots: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
@@ -71,6 +73,8 @@ EXAMPLES: dict[str, str] = {
     "relays": 'relays = ["wss://relay.example.org"]',
     "peers": 'peers = ["websocket=ws://192.0.2.1:7780"]',
     "lan": "lan = true",
+    "dashboard": "dashboard = true",
+    "dashboard_port": "dashboard_port = 8080",
     "password_file": 'password_file = "/home/me/.dicast-password"',
     "roles": 'roles = ["worker", "validator"]',
     "slots": "slots = 1",

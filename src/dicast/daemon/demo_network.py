@@ -99,7 +99,15 @@ class DemoNetwork:
             lies = number == LIAR
             config = paths.state_dir / "config.toml"
             config.write_text(LIAR_CONFIG if lies else CONFIG)
-            words = ("up", "--no-lan", "--state-dir", str(paths.state_dir), "--config", str(config))
+            words = (
+                "up",
+                "--no-lan",
+                "--no-dashboard",
+                "--state-dir",
+                str(paths.state_dir),
+                "--config",
+                str(config),
+            )
             process = self._spawn(f"n{number + 1}", *words, "--relay", self.relay, "--network", self.network)
             node_id = load_identity(paths, None).node_id
             self.nodes.append(DemoNode(name, node_id, paths, process, lies))
