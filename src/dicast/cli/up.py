@@ -29,7 +29,7 @@ from dicast.daemon.tickets import accept
 @Parameter(name="*", group=MEETING)
 @dataclass(frozen=True)
 class FirstMeeting(Meeting):
-    """What a node connects to: the local network and the relays named, and nothing else unasked."""
+    """What a node connects to, the local network and the relays named and nothing else, and its pages."""
 
     join: Annotated[tuple[str, ...], Repeated] = ()
     "A ticket from `dicast invite`; as with `dicast join`, it is kept."
@@ -40,28 +40,17 @@ class FirstMeeting(Meeting):
     yes: Annotated[bool, Parameter(negative="")] = False
     "Agree to --public without being asked."
 
-    def flags(self) -> dict[str, object]:
-        """What was given, as settings."""
-        return {**super().flags(), "lan": self.lan}
-
-
-@Parameter(name="*", group=LISTENING)
-@dataclass(frozen=True)
-class Pages:
-    """The dashboard of this node, and the interfaces that `dicast gateway` serves."""
-
-    dashboard: bool | None = None
+    dashboard: Annotated[bool | None, Parameter(group=LISTENING)] = None
     "Serve the dashboard on this machine (the default), as `dicast gateway` does."
-    dashboard_port: int | None = None
+    dashboard_port: Annotated[int | None, Parameter(group=LISTENING)] = None
     "The dashboard's port; when another program has it, a free one."
 
     def flags(self) -> dict[str, object]:
         """What was given, as settings."""
-        return {"dashboard": self.dashboard, "dashboard_port": self.dashboard_port}
+        pages = {"dashboard": self.dashboard, "dashboard_port": self.dashboard_port}
+        return {**super().flags(), "lan": self.lan, **pages}
 
 
-PAGES = Pages()
-"""What `up` serves when nothing was said."""
 HERE = FirstMeeting()
 """What `up` has when nothing was said."""
 
@@ -72,7 +61,6 @@ def up(
     follow: Annotated[bool, Parameter(negative="")] = False,
     slots: int | None = None,
     meeting: FirstMeeting = HERE,
-    pages: Pages = PAGES,
     common: Common = DEFAULTS,
 ) -> int:
     """Run a node here until it is stopped by Ctrl-C or SIGTERM.
@@ -89,7 +77,7 @@ def up(
     roles: object = () if follow else (role or None)
     for ticket in meeting.join:
         accept(common.paths(), ticket)
-    settings = common.load(**meeting.flags(), **pages.flags(), slots=slots, roles=roles).settings
+    settings = common.load(**meeting.flags(), slots=slots, roles=roles).settings
     if meeting.public:
         settings = with_public_relays(settings, is_agreed=meeting.yes)
     return asyncio.run(_run(settings, common))
