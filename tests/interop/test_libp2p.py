@@ -21,6 +21,7 @@ from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.ports import Transport
 from dicast.protocol.messages import Kind, Role
 from dicast.transports.libp2p import Libp2pTransport
+from dicast.transports.libp2p_finder import Libp2pFinder
 from dicast.transports.libp2p_host import Libp2pSettings
 
 pytestmark = [
@@ -32,6 +33,7 @@ pytestmark = [
     ),
 ]
 TESTS = Path(__file__).resolve().parents[1]
+KEYS = ["ab" * 32, "cd" * 32]
 
 
 def load(name: str, path: str) -> ModuleType:
@@ -106,6 +108,7 @@ class Peer:
         self._process = process
         self.addresses: list[str] = []
         self.heard: list[bytes] = []
+        self.said: list[dict[str, str]] = []
         self.errors: list[object] = []
 
     async def read(self) -> None:
@@ -116,14 +119,25 @@ class Peer:
                 self.addresses = said["addresses"]
             elif "base64" in said:
                 self.heard.append(base64.b64decode(said["base64"]))
+            elif {"found", "looked", "provided"} & said.keys():
+                self.said.append(said)
             else:
                 self.errors.append(said)
 
     async def publish(self, topic: str, data: bytes) -> None:
+        await self.tell(topic=topic, base64=base64.b64encode(data).decode())
+
+    async def tell(self, **said: str) -> None:
         assert self._process.stdin is not None
-        said = {"topic": topic, "base64": base64.b64encode(data).decode()}
         self._process.stdin.write(json.dumps(said).encode() + b"\n")
         await self._process.stdin.drain()
+
+    async def ask(self, **said: str) -> list[dict[str, str]]:
+        """What it says to a question, up to the last line."""
+        before = len(self.said)
+        await self.tell(**said)
+        await suite.until(lambda: any("found" not in line for line in self.said[before:]))
+        return self.said[before:]
 
 
 @pytest.fixture
@@ -263,6 +277,66 @@ async def test_a_peer_that_is_not_there_is_named(make_node) -> None:
     lonely, _ = await make_node(missing, wait=False)
     await suite.until(lambda: lonely.health().state == "down")
     assert missing in lonely.health().detail
+
+
+async def record_found(finder: Libp2pFinder, key: str, found: list[bytes]) -> bytes:
+    """Asks again, as nodes do, until something was found."""
+    loop = asyncio.get_running_loop()
+    while not found:
+        finder.find(key)
+        again_at = loop.time() + 2
+        await suite.until(lambda: found or loop.time() > again_at)  # noqa: B023 (awaited here)
+    return found[-1]
+
+
+async def test_records_are_found_by_js_and_theirs_by_us(make_node, make_peer, topic) -> None:
+    peer = await make_peer("elsewhere")
+    node, _ = await make_node(peer.addresses[0])
+    found: list[bytes] = []
+    await node.finder.start(found.append)
+    ours, theirs = bytes(range(256)) * 3, b"their record" * 83
+    node.finder.provide([KEYS[0]], ours)
+    await suite.until(lambda: node.finder.health().state == "up")
+    told: list[dict[str, str]] = []
+    while not told:
+        told = [line for line in await peer.ask(find=KEYS[0]) if "found" in line]
+    assert {base64.b64decode(line["found"]) for line in told} == {ours}
+    assert {line["provider"] for line in told} == {node.addresses()[0].rpartition("/")[2]}
+    await peer.ask(provide=KEYS[1], base64=base64.b64encode(theirs).decode())
+    assert await record_found(node.finder, KEYS[1], found) == theirs
+    assert (peer.errors, node.finder.health().received) == ([], 1)
+
+
+async def test_records_are_found_over_a_node_that_knows_both_and_the_latest_is_given(make_node) -> None:
+    known, _ = await make_node()
+    nodes = [(await make_node(known.addresses()[0]))[0] for _ in range(2)]
+    found: tuple[list[bytes], list[bytes]] = [], []
+    for node, inbox in zip(nodes, found, strict=True):
+        await node.finder.start(inbox.append)
+        node.finder.provide(KEYS, b"record of " + node.addresses()[0].encode())
+    first, second = (node.addresses()[0].encode() for node in nodes)
+    assert await record_found(nodes[0].finder, KEYS[0], found[0]) == b"record of " + second
+    assert await record_found(nodes[1].finder, KEYS[1], found[1]) == b"record of " + first
+    nodes[1].finder.provide(KEYS, b"a later record")
+    while found[0][-1] != b"a later record":
+        before = len(found[0])
+        nodes[0].finder.find(KEYS[1])
+        await suite.until(lambda: len(found[0]) > before)  # noqa: B023 (awaited here)
+
+
+async def test_records_that_are_none_are_counted_and_harm_nobody(make_node, make_peer) -> None:
+    peer = await make_peer("elsewhere")
+    node, _ = await make_node(peer.addresses[0])
+    found: list[bytes] = []
+    await node.finder.start(found.append)
+    await suite.until(lambda: node.finder.health().state == "up")
+    await peer.ask(provide=KEYS[0], base64=base64.b64encode(bytes(100_000)).decode())
+    node.finder.find(KEYS[0])
+    await suite.until(lambda: node.finder.health().dropped == 1)
+    await peer.ask(provide=KEYS[0], base64=base64.b64encode(b"a record").decode())
+    assert await record_found(node.finder, KEYS[0], found) == b"a record"
+    node.finder.provide(KEYS, bytes(1001))
+    assert (node.finder.health().dropped, node.health().state) == (2, "up")
 
 
 async def test_a_round() -> None:

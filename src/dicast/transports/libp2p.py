@@ -13,6 +13,7 @@ import msgspec
 from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.ports import TransportHealth
 from dicast.transports.inlet import Inlet
+from dicast.transports.libp2p_finder import Libp2pFinder
 from dicast.transports.libp2p_host import LOOK_SECONDS, Libp2pHost, Libp2pSettings, Seen, check_packages
 from dicast.transports.queued import QueuedTransport, first_to_end
 from dicast.transports.trio_thread import TrioThread
@@ -47,6 +48,7 @@ class Libp2pTransport(QueuedTransport):
     def __init__(self, settings: Libp2pSettings, name: str = "libp2p") -> None:
         check_packages()
         super().__init__(name, "gossipsub")
+        self.finder = Libp2pFinder(name)
         self._settings = settings
         self._look = Look(Seen(), (), 0)
         self._looked = asyncio.Event()
@@ -93,7 +95,7 @@ class Libp2pTransport(QueuedTransport):
     async def _converse(self, topic: str) -> None:
         inlet = Inlet(self._take)
         host = Libp2pHost(self._settings)
-        gossip = _Gossip(f"dicast/{topic}", host, inlet.put)
+        gossip = _Gossip(f"dicast/{topic}", host, inlet.put, self.finder)
         thread = TrioThread(lambda: gossip.run(lambda look: thread.tell(self._see, look)), self.name)
         self._inlet, self._host, self._thread = inlet, host, thread
         thread.start()
@@ -155,10 +157,13 @@ class Libp2pTransport(QueuedTransport):
 class _Gossip:
     """Pubsub on a host; everything runs on the trio loop, but `say`."""
 
-    def __init__(self, topic: str, host: Libp2pHost, take: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, topic: str, host: Libp2pHost, take: Callable[[bytes], None], finder: Libp2pFinder
+    ) -> None:
         self._trio: Any = import_module("trio")
         self._topic = topic
         self._host = host
+        self._finder = finder
         self._take = take
         self._pubsub: Any = None
         self._router: Any = None
@@ -169,11 +174,13 @@ class _Gossip:
         service = import_module("libp2p.tools.anyio_service").background_trio_service
         async with self._host.running() as nursery:
             self._build()
+            serving = self._finder.join(self._host)
             async with service(self._pubsub), service(self._router):
                 await self._pubsub.wait_until_ready()
                 own, subscription = str(self._host.host.get_id()), await self._pubsub.subscribe(self._topic)
                 nursery.start_soon(self._drain, subscription)
                 nursery.start_soon(self._write)
+                nursery.start_soon(self._finder.serve, serving)
                 while True:
                     on_topic = self._pubsub.peer_topics.get(self._topic, ())
                     others = tuple(sorted(str(peer) for peer in on_topic if str(peer) != own))
