@@ -83,6 +83,10 @@ class AsyncClient:
         """The newest lines of the node's log, oldest first; secrets are cut out."""
         return (await self._channel.call(api.Logs(limit, level), api.LogResult)).lines
 
+    async def embed(self, texts: tuple[str, ...], embedder: str = "") -> api.EmbedResult:
+        """The bits that the node's embedder reads in each text; every node reads the same."""
+        return await self._channel.call(api.Embed(texts, embedder), api.EmbedResult)
+
     async def settings(self) -> tuple[SettingRecord, ...]:
         """What the node is set to, secrets hidden."""
         return (await self._channel.call(api.SettingsInForce(), api.SettingsResult)).settings
@@ -141,6 +145,10 @@ class Client:
     def logs(self, limit: int = 200, level: str = "debug") -> tuple[LogLine, ...]:
         """The newest lines of the node's log, oldest first."""
         return self._wait(self._client.logs(limit, level))
+
+    def embed(self, texts: tuple[str, ...], embedder: str = "") -> api.EmbedResult:
+        """The bits that the node's embedder reads in each text."""
+        return self._wait(self._client.embed(texts, embedder))
 
     def settings(self) -> tuple[SettingRecord, ...]:
         """What the node is set to, secrets hidden."""

@@ -60,6 +60,13 @@ class Logs(Call, frozen=True, tag="logs"):
     level: str = "debug"
 
 
+class Embed(Call, frozen=True, tag="embed"):
+    """The bits that this node's embedder reads in texts; empty names the embedder of votes."""
+
+    texts: tuple[str, ...]
+    embedder: str = ""
+
+
 class SettingsInForce(Call, frozen=True, tag="settings"):
     """What is it set to?"""
 
@@ -110,7 +117,18 @@ class Ask(AskOptions, frozen=True, tag="ask"):
 
 
 AnyCall = (
-    Status | Peers | Rounds | Certificate | History | Round | Logs | SettingsInForce | Events | Plan | Ask
+    Status
+    | Peers
+    | Rounds
+    | Certificate
+    | History
+    | Round
+    | Logs
+    | Embed
+    | SettingsInForce
+    | Events
+    | Plan
+    | Ask
 )
 
 
@@ -219,6 +237,8 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     software: str
     is_self: bool = False
     addresses: dict[str, tuple[str, ...]] = {}
+    contexts: dict[str, int] = {}
+    """Model -> tokens that it can read and write in all; 0 where its engine does not say."""
     announced_unix_s: int = 0
     agreed: int = 0
     """Verdicts of rounds here that it agreed with; `unrevealed`, `malformed` and `banned` as well."""
@@ -267,6 +287,15 @@ class LogResult(msgspec.Struct, frozen=True):
     """Lines of the log, oldest first."""
 
     lines: tuple[LogLine, ...]
+
+
+class EmbedResult(msgspec.Struct, frozen=True):
+    """The packed bits of each text as hex, most significant bit first, and its word pieces."""
+
+    embedder: str
+    bits: int
+    embeddings: tuple[str, ...]
+    tokens: tuple[int, ...]
 
 
 class SettingsResult(msgspec.Struct, frozen=True):

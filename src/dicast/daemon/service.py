@@ -16,6 +16,7 @@ from dicast.daemon.asking import Known, Planned, check_options, plan
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.downloads import downloads
 from dicast.daemon.driver import Driver
+from dicast.daemon.embedding import Embedding
 from dicast.daemon.history import RoundBook
 from dicast.daemon.lane import Lane
 from dicast.daemon.logs import LEVELS
@@ -30,8 +31,8 @@ from dicast.protocol.records import Table
 from dicast.protocol.settings import NodeSettings
 from dicast.version import VERSION
 
-ASKS_OPEN_MAX = 32
-"""Questions of this node at a time: each holds its round's packets in memory."""
+ASKS_OPEN_MAX = 128
+"""Questions of this node at a time: half of the rounds it keeps open, so that it can answer others' too."""
 LOOK_AGAIN_S = 0.02
 """How often a question that waits for peers looks again: shorter than a person notices."""
 NOBODY_YET = frozenset({"no_peers", "no_model", "too_few_nodes"})
@@ -56,6 +57,7 @@ class Service:
         self._asks = 0
         self._settling = Settling(driver.transports.lanes)
         self._book = RoundBook(driver.node, driver.parts.store, driver.reports)
+        self._embedding = Embedding(driver.parts.embedders)
         driver.reports.listen_now(self._count)
         driver.log.on_line = driver.reports.tell
 
@@ -72,6 +74,8 @@ class Service:
                 return await self._book.page(call.wanted)
             case api.Round():
                 return self._book.papers(call.request_id)
+            case api.Embed():
+                return await self._embedding.answer(call)
             case api.Logs():
                 return self.logs(call)
             case api.SettingsInForce():
@@ -191,6 +195,7 @@ class Service:
             load=peer.offer.load,
             software=peer.offer.software,
             addresses=dict(peer.offer.addresses),
+            contexts={model.name: model.context_tokens for model in peer.offer.models},
             announced_unix_s=peer.announced_at,
             agreed=standing.agreed,
             unrevealed=standing.unrevealed,

@@ -16,6 +16,7 @@ from dicast.gateway.native.table import SCOPES
 from dicast.gateway.node_routes import NodeRoutes
 from dicast.gateway.openai_chat import ChatRoute
 from dicast.gateway.openai_completions import CompletionRoute
+from dicast.gateway.openai_embeddings import EmbeddingsRoute
 from dicast.gateway.openai_models import ModelsRoute
 from dicast.gateway.openai_responses import ResponsesRoute
 from dicast.gateway.pages import Pages
@@ -27,6 +28,7 @@ RULES = Rules(
         "POST /v1/chat/completions": Scope.INFER,
         "POST /v1/completions": Scope.INFER,
         "POST /v1/responses": Scope.INFER,
+        "POST /v1/embeddings": Scope.INFER,
         "POST /v1/messages": Scope.INFER,
         "GET /v1/models": Scope.READ,
         "GET /v1/models/{model:path}": Scope.READ,
@@ -60,6 +62,7 @@ def make_routes(parts: Parts, access: Access) -> list[BaseRoute]:
         Way("POST", "/v1/chat/completions", ChatRoute(parts).post),
         Way("POST", "/v1/completions", CompletionRoute(parts).post),
         Way("POST", "/v1/responses", ResponsesRoute(parts).post),
+        Way("POST", "/v1/embeddings", EmbeddingsRoute(parts).post),
         Way("POST", "/v1/messages", MessagesRoute(parts).post),
         Way("GET", "/v1/models", models.every),
         Way("GET", "/v1/models/{model:path}", models.one),
