@@ -8,6 +8,7 @@ from dicast.base.codec import decode
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.events import encode_event, sign_event
+from dicast.base.nip44 import seal
 from dicast.base.types import EventId, Json, NodeId, Now, RequestId
 from dicast.consensus.frame import Frame
 from dicast.consensus.judge import Verdict, judge
@@ -31,6 +32,7 @@ from dicast.protocol.messages import (
     Body,
     Close,
     Commit,
+    Continue,
     DeclineReason,
     Evidence,
     Kind,
@@ -44,6 +46,7 @@ from dicast.protocol.messages import (
     Role,
     Seek,
     Signature,
+    Stream,
     Usage,
     Want,
     WorkState,
@@ -60,6 +63,8 @@ SALT = "5a" * 32
 BEACON = "be" * 32
 ANSWERS = ("The capital of France is Paris.", "the capital of France is Paris", "Lyon.")
 FRAME = Frame(quorum=2, sec_percentage_bp=6_000, sec_distance_bits={}, gates=())
+STREAMED, WISHED = (seal(b"{}", bytes([one]) * 32, bytes([one]) * 32) for one in (1, 2))
+"""Payloads of the right shape; what they seal is in the vectors of what is sealed."""
 USAGE = Usage(prompt_tokens=9, completion_tokens=7, first_token_ms=5, total_ms=11)
 
 
@@ -198,7 +203,7 @@ def drawn_packets() -> list[Packet]:
 
 
 def other_packets(round_: Round) -> list[Packet]:
-    """A status, a want, an evidence, a seek and its answer, with what each carries."""
+    """A status, both sides of a stream, a want, an evidence, a seek and its answer."""
     _, close = round_.ends()
     member, request_id = MEMBERS[0], EventId(round_.id)
     lies = [make_packet(member, TOPIC, Commit(1, digit * 64), NOW, request_id) for digit in "12"]
@@ -207,6 +212,8 @@ def other_packets(round_: Round) -> list[Packet]:
     to = (NodeId(REQUESTER.node_id),)
     return [
         addressed(member, declined, request_id, to),
+        addressed(member, Stream(1, STREAMED), request_id, to),
+        addressed(REQUESTER, Continue(1, WISHED), request_id, (NodeId(member.node_id),)),
         addressed(member, Want(1, tuple(round_.reveals)[:2]), close.id, to),
         make_packet(REQUESTER, TOPIC, Evidence(1, quoted), NOW),
         addressed(member, Seek(1, ("websocket",)), None, to),

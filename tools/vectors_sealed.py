@@ -6,7 +6,8 @@ import msgspec
 
 from dicast.base.codec import decode, encode
 from dicast.base.crypto import KeyPair
-from dicast.base.types import EventId, Json, Now
+from dicast.base.nip44 import conversation_key
+from dicast.base.types import EventId, Json, NodeId, Now, RequestId
 from dicast.consensus.frame import Frame
 from dicast.consensus.judge import judge
 from dicast.consensus.selection import commit_digest, selection_salt_hash
@@ -31,6 +32,7 @@ from dicast.protocol.messages import (
 from dicast.protocol.network import network_secret
 from dicast.protocol.round import Round
 from dicast.protocol.round_key import seal_request, spoken
+from dicast.protocol.stream_seal import Line, StreamFrom, StreamText, sealed_text, sealed_wish
 
 NETWORK, PASSPHRASE = "vectors", "correct horse battery staple"
 TOPIC = topic_of(NETWORK)
@@ -44,7 +46,33 @@ USAGE = Usage(prompt_tokens=9, completion_tokens=1, first_token_ms=5, total_ms=1
 
 def generate() -> dict[str, Json]:
     """File name -> content."""
-    return {"sealed.json": {"private": private_vectors(), "encrypted": encrypted_vectors()}}
+    return {
+        "sealed.json": {"private": private_vectors(), "encrypted": encrypted_vectors(), "streams": streams()}
+    }
+
+
+def streams() -> Json:
+    """What a member and the requester say to each other about an answer that is being made."""
+    member, request_id = MEMBERS[0], RequestId("1d" * 32)
+    key = conversation_key(member, REQUESTER.node_id)
+    said = Line(key, request_id, NodeId(member.node_id))
+    wished = Line(key, request_id, NodeId(REQUESTER.node_id))
+    chunks = [
+        StreamText(0, 0, "The capital"),
+        StreamText(1, 11),
+        StreamText(2, 11, " of France: Zürich 🌍", True),
+    ]
+    wish = StreamFrom(1, 11)
+    return {
+        "member_seed": "member 0",
+        "requester_seed": "requester",
+        "request_id": request_id,
+        "conversation_key": key.hex(),
+        "chunks": [
+            {"opened": decode(encode(one)), "sealed": sealed_text(said, one).sealed} for one in chunks
+        ],
+        "wish": {"opened": decode(encode(wish)), "sealed": sealed_wish(wished, wish).sealed},
+    }
 
 
 def private_vectors() -> Json:

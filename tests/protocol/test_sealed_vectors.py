@@ -9,10 +9,14 @@ import msgspec
 
 from dicast.base.codec import decode, encode
 from dicast.base.crypto import KeyPair
+from dicast.base.nip44 import conversation_key
+from dicast.base.types import RequestId
 from dicast.protocol.certificate import verify
 from dicast.protocol.envelope import PacketReader
+from dicast.protocol.messages import Continue, Stream
 from dicast.protocol.network import network_secret
 from dicast.protocol.round_key import heard, member_key, opened
+from dicast.protocol.stream_seal import Line, opened_text, opened_wish, sealed_text, sealed_wish
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = json.loads((ROOT / "spec/vectors/sealed.json").read_text())
@@ -40,6 +44,23 @@ def test_every_member_opens_the_question_and_the_answers():
     for reveal in row["reveals"]:
         body = reader.body(reader.parse(reveal["wire"].encode()))
         assert decode(encode(heard(body, key))) == reveal["opened"]
+
+
+def test_both_sides_of_a_stream_read_and_say_the_same_bytes():
+    row = VECTORS["streams"]
+    member = KeyPair.from_seed(row["member_seed"].encode())
+    requester = KeyPair.from_seed(row["requester_seed"].encode())
+    key = conversation_key(requester, member.node_id)
+    assert key.hex() == conversation_key(member, requester.node_id).hex() == row["conversation_key"]
+    said = Line(key, RequestId(row["request_id"]), member.node_id)
+    for chunk in row["chunks"]:
+        text = opened_text(said, Stream(1, chunk["sealed"]))
+        assert decode(encode(text)) == chunk["opened"]
+        assert sealed_text(said, text).sealed == chunk["sealed"]
+    wished = Line(key, RequestId(row["request_id"]), requester.node_id)
+    wish = opened_wish(wished, Continue(1, row["wish"]["sealed"]))
+    assert decode(encode(wish)) == row["wish"]["opened"]
+    assert sealed_wish(wished, wish).sealed == row["wish"]["sealed"]
 
 
 def test_the_certificate_holds_and_proves_what_the_vector_says():

@@ -69,10 +69,15 @@ def is_in_domain(character: str) -> bool:
 
 def clean_output(text: str) -> str:
     """What a worker makes of its model's output before it commits: in the domain, in NFC, trimmed."""
+    return _trim(clean_piece(text))
+
+
+def clean_piece(text: str) -> str:
+    """The same of a piece from the middle of an output: not trimmed."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     if has_unassigned(lines):
         lines = "".join(character for character in lines if is_in_domain(character))
-    return _trim(unicode_table.nfc(lines))
+    return unicode_table.nfc(lines)
 
 
 def _trimmed(text: str) -> str:
@@ -91,7 +96,7 @@ def _trimmed(text: str) -> str:
 
 
 def _trim(text: str) -> str:
-    return text.strip(_WHITE_SPACE)
+    return text.strip(WHITE_SPACE)
 
 
 def _string_at(value: Value, pointer: str) -> str:
@@ -99,7 +104,7 @@ def _string_at(value: Value, pointer: str) -> str:
     return found.text if isinstance(found, Text) else ""
 
 
-_WHITE_SPACE = "".join(sorted(unicode_table.WHITE_SPACE))
+WHITE_SPACE = "".join(sorted(unicode_table.WHITE_SPACE))
 _MARKED = re.compile(r"[*_`]|  |^ ?#|~~~")
 """What keeps a printable ASCII line from the short way."""
 _ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")

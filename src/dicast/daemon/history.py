@@ -23,7 +23,7 @@ from dicast.protocol.network import NetworkSecret
 from dicast.protocol.node import Node
 from dicast.protocol.outputs import CertificateReady, RoundEnded
 from dicast.protocol.records import Table
-from dicast.protocol.roundtable import RoundView
+from dicast.protocol.round_view import RoundView
 
 TEXT_CHARS_MAX = 2_000
 """Of a prompt and an answer kept to be shown and searched: with 4,096 rounds 16 MB at most."""

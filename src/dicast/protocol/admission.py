@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dicast.base.errors import Rejection
 from dicast.base.hashing import tagged, u32
-from dicast.base.limits import MEMBERS_MAX, PROMPT_BYTES_MAX
+from dicast.base.limits import MEMBERS_MAX, PROMPT_BYTES_MAX, UNITS_MAX
 from dicast.base.types import NodeId, RequestId
 from dicast.consensus.constants import UNPROVEN_SHARE
 from dicast.consensus.frame import check_frame, largest_frame
@@ -63,6 +63,8 @@ def is_possible(request: Request) -> bool:
         return False
     if not listed and members:
         return False
+    if request.streamer and request.streamer not in members:
+        return False
     if (request.admission is Admission.DRAWN) != bool(request.candidates_root and request.beacon_round):
         return False
     if not all(map(bits_of, request.frame.sec_distance_bits)):
@@ -91,6 +93,21 @@ def choose_members(
     if len(chosen) < question.seats:
         raise too_few_nodes(question, len(chosen))
     return chosen[: question.seats]
+
+
+def by_trust(context: Context, members: tuple[NodeId, ...]) -> list[NodeId]:
+    """Members, whose provisional text is worth most first: ourselves, then by standing, then by speed."""
+    directory = context.directory
+
+    def rank(node_id: NodeId) -> tuple[bool, bool, int, int, int, NodeId]:
+        standing = directory.standing(node_id)
+        withheld = standing.unrevealed * 8 // (standing.agreed + standing.unrevealed + 8)
+        agreed = min(UNITS_MAX, standing.agreed).bit_length()
+        is_other = node_id != context.own_id
+        silent = directory.was_silent(node_id)
+        return is_other, silent, withheld, -agreed, -directory.speed(node_id), node_id
+
+    return sorted((one for one in members if not directory.is_banned(one)), key=rank)
 
 
 def candidates_of(context: Context, question: Question) -> list[Peer]:

@@ -40,6 +40,7 @@ class Directory:
         self._peers: dict[NodeId, Peer] = {}
         self._earliest_ms: int | None = None
         self._silent: dict[NodeId, int] = {}
+        self._speeds: dict[NodeId, int] = {}
         self._standings: dict[NodeId, StandingRecord] = {
             NodeId(key): STANDING_DECODER.decode(value) for key, value in sorted(standings.items())
         }
@@ -106,6 +107,18 @@ class Directory:
     def was_silent(self, node_id: NodeId) -> bool:
         """Did it not answer us lately? Memory of a while, no penalty: networks lose packets."""
         return node_id in self._silent
+
+    def note_speed(self, node_id: NodeId, commits_a_million_seconds: int) -> None:
+        """How fast it answered us just now; earlier times count as much as this one."""
+        if node_id in self._peers:
+            known = self._speeds.pop(node_id, commits_a_million_seconds)
+            self._speeds[node_id] = (known + commits_a_million_seconds) // 2
+            if len(self._speeds) > PEERS_MAX:
+                del self._speeds[next(iter(self._speeds))]
+
+    def speed(self, node_id: NodeId) -> int:
+        """How fast it answered us lately, in commits in a million seconds; 0 for who never did."""
+        return self._speeds.get(node_id, 0)
 
     def peers(self) -> tuple[Peer, ...]:
         """Every live announcement, by key."""

@@ -26,6 +26,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     beacon_round: int = 0
     encrypted: bool = False
     """Only the members can read question and answers."""
+    stream: bool = False
+    """The most trusted member streams its answer while it makes it; listed rounds only."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -59,6 +61,13 @@ class InferenceFinished(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int = 0
     first_token_ms: int = 0
     total_ms: int = 0
+
+
+class InferenceProgressed(msgspec.Struct, frozen=True):
+    """An engine made the next piece of an answer that is streamed."""
+
+    request_id: RequestId
+    text: str
 
 
 class InferenceFailed(msgspec.Struct, frozen=True):
@@ -128,6 +137,7 @@ Input = (
     | Cancelled
     | PacketReceived
     | InferenceFinished
+    | InferenceProgressed
     | InferenceFailed
     | Embedded
     | EmbeddingFailed

@@ -46,9 +46,11 @@ class Kind(IntEnum):
     SIGNATURE = 4116
     EVIDENCE = 4117
     STATUS = 24110
+    STREAM = 24111
     WANT = 24112
     SEEK = 24113
     PLACES = 24114
+    CONTINUE = 24115
 
 
 class Admission(StrEnum):
@@ -169,6 +171,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     previous: Hex64OrNone = ""
     sealed: Payload = ""
     wraps: Annotated[tuple[Payload, ...], msgspec.Meta(max_length=ENCRYPTED_MEMBERS_MAX)] = ()
+    streamer: Hex64OrNone = ""
 
     def __post_init__(self) -> None:
         if bool(self.messages) == bool(self.sealed) or bool(self.wraps) != bool(self.sealed):
@@ -256,6 +259,20 @@ class WorkStatus(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     reason: DeclineReason | None = None
 
 
+class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A piece of a member's answer before it committed: a `StreamText`, sealed to the requester."""
+
+    v: Version
+    sealed: Payload
+
+
+class Continue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The requester asks one member to stream: a `StreamFrom`, sealed to the member."""
+
+    v: Version
+    sealed: Payload
+
+
 class Want(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Asks for packets of a round by their ids."""
 
@@ -289,6 +306,8 @@ Body = (
     | Signature
     | Evidence
     | WorkStatus
+    | Stream
+    | Continue
     | Want
     | Seek
     | Places
@@ -305,15 +324,19 @@ BODIES: dict[Kind, type[Body]] = {
     Kind.SIGNATURE: Signature,
     Kind.EVIDENCE: Evidence,
     Kind.STATUS: WorkStatus,
+    Kind.STREAM: Stream,
     Kind.WANT: Want,
     Kind.SEEK: Seek,
     Kind.PLACES: Places,
+    Kind.CONTINUE: Continue,
 }
 KINDS: dict[type[Body], Kind] = {body: kind for kind, body in BODIES.items()} | {SealedReveal: Kind.REVEAL}
 SEALED_REVEAL = '{"sealed":'
 """How the canonical JSON of a `SealedReveal` begins, and that of a `Reveal` never does."""
 
-EPHEMERAL = frozenset({Kind.STATUS, Kind.WANT, Kind.SEEK, Kind.PLACES})
+STREAMING = frozenset({Kind.STREAM, Kind.CONTINUE})
+"""Kinds of a round that concern the one key they address, and nobody else."""
+EPHEMERAL = frozenset({Kind.STATUS, Kind.WANT, Kind.SEEK, Kind.PLACES, *STREAMING})
 ACQUAINTING = frozenset({Kind.SEEK, Kind.PLACES})
 """Kinds between two peers that belong to no round."""
 STARTS = frozenset({Kind.ANNOUNCEMENT, Kind.REQUEST, Kind.EVIDENCE, *ACQUAINTING})

@@ -22,6 +22,7 @@ from dicast.protocol.inputs import (
     EmbeddingFailed,
     InferenceFailed,
     InferenceFinished,
+    InferenceProgressed,
     Input,
     LinksSeen,
     ModelsChanged,
@@ -33,6 +34,7 @@ from dicast.protocol.inputs import (
 from dicast.protocol.intake import Intake
 from dicast.protocol.messages import (
     ACQUAINTING,
+    STREAMING,
     Announcement,
     Body,
     Evidence,
@@ -47,7 +49,8 @@ from dicast.protocol.orphans import Orphans
 from dicast.protocol.outputs import Batch, Deadline, PacketRefused
 from dicast.protocol.peer_book import Known
 from dicast.protocol.records import StandingRecord
-from dicast.protocol.roundtable import RoundTable, RoundView
+from dicast.protocol.round_view import RoundView
+from dicast.protocol.roundtable import RoundTable
 from dicast.protocol.settings import Identity, NodeSettings
 
 FORGETTABLE = frozenset({Refusal.UNKNOWN_PREDECESSOR, Refusal.FULL, Refusal.NOT_MEMBER, Refusal.CONFLICT})
@@ -101,10 +104,8 @@ class Node:
                 self._table.ask(happened, now)
             case Cancelled(ask_id):
                 self._table.cancel(ask_id, now)
-            case InferenceFinished():
-                self._table.hear_finished(happened, now)
-            case InferenceFailed(request_id, code):
-                self._table.hear_failed(request_id, code, now)
+            case InferenceFinished() | InferenceProgressed() | InferenceFailed():
+                self._hear_engine(happened, now)
             case Embedded():
                 self._table.hear_embedded(happened, now)
             case EmbeddingFailed(job_id):
@@ -190,6 +191,17 @@ class Node:
         """What this node itself has seen of a key."""
         return self._context.directory.standing(node_id)
 
+    def _hear_engine(
+        self, happened: InferenceFinished | InferenceProgressed | InferenceFailed, now: Now
+    ) -> None:
+        match happened:
+            case InferenceFinished():
+                self._table.hear_finished(happened, now)
+            case InferenceProgressed():
+                self._table.hear_progress(happened, now)
+            case InferenceFailed(request_id, code):
+                self._table.hear_failed(request_id, code, now)
+
     def _receive(self, wire: bytes, carrier: str, now: Now) -> None:
         packet = self._intake.screen(wire, now)
         if isinstance(packet, Refusal):
@@ -223,12 +235,16 @@ class Node:
             return Refusal.OWN
         if packet.kind is Kind.REQUEST:
             return self._interest_in_request(packet, now)
+        if packet.kind in STREAMING and packet.addressees != (self._context.own_id,):
+            return self._pass_over(packet, now)
         if packet.kind in ACQUAINTING:
             return self._acquaintance.refusal_of(packet)
         if packet.predecessor is None:
             return None
         request_id = self._table.round_id_of(packet.predecessor, now)
         if request_id is None:
+            if packet.kind in STREAMING:  # what is said now is worth nothing later
+                return Refusal.UNKNOWN_PREDECESSOR
             self._orphans.add(packet.predecessor, packet.wire, carrier)
             return Refusal.UNKNOWN_PREDECESSOR
         if self._table.is_foreign(request_id):
@@ -298,6 +314,8 @@ class Node:
         while spoken:
             packet = spoken.popleft()
             self._intake.remember(packet, now)
+            if packet.kind in STREAMING:
+                continue  # said to one other
             if packet.kind is Kind.REQUEST or packet.predecessor is not None:
                 self._table.hear(packet, self._context.reader.body(packet), now)
                 self._hear_orphans(packet.id, now)

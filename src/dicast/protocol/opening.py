@@ -12,7 +12,7 @@ from dicast.consensus.panel import candidates_root
 from dicast.consensus.reasons import Reason, Status
 from dicast.consensus.selection import selection_salt_hash
 from dicast.consensus.verdict import Verdict
-from dicast.protocol.admission import candidate_units, candidates_of, choose_members, too_few_nodes
+from dicast.protocol.admission import by_trust, candidate_units, candidates_of, choose_members, too_few_nodes
 from dicast.protocol.context import Context
 from dicast.protocol.inputs import Question
 from dicast.protocol.messages import Admission, Request
@@ -72,6 +72,7 @@ def make_request(
         candidates_root=candidates_root(candidates) if candidates else "",
         beacon_round=beacon_round,
         previous=again.previous,
+        streamer=next(iter(by_trust(context, members)), "") if question.stream else "",
     )
     if question.encrypted:
         request = seal_request(context.identity.key, context.identity.round_key(salt), request)

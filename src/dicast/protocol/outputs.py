@@ -45,6 +45,8 @@ class StartInference(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     deadline_ms: int
     schema: str = ""
+    stream: bool = False
+    """Pieces are wanted as they come, as `InferenceProgressed`."""
 
 
 class CancelInference(msgspec.Struct, frozen=True):
@@ -129,6 +131,24 @@ class RoundProgress(msgspec.Struct, frozen=True):
     seats: int
 
 
+class Token(msgspec.Struct, frozen=True):
+    """A piece of the provisional text of our round: `text` goes to `offset`, right after what came before."""
+
+    ask_id: str
+    request_id: RequestId
+    member: NodeId
+    offset: int
+    text: str
+
+
+class StreamRestarted(msgspec.Struct, frozen=True):
+    """The provisional text is void: `member` says another from its beginning."""
+
+    ask_id: str
+    request_id: RequestId
+    member: NodeId
+
+
 class RoundDecided(msgspec.Struct, frozen=True):
     """The verdict of our round; `checked` says whether this node recomputed the embeddings itself."""
 
@@ -191,6 +211,8 @@ Report = (
     | RoundOpened
     | MemberProgress
     | RoundProgress
+    | Token
+    | StreamRestarted
     | RoundDecided
     | CertificateReady
     | RoundEnded

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from dicast.base.expiring import ExpiringMap
 from dicast.base.limits import OPEN_ROUNDS_MAX, ROUND_FRESHNESS_MS, SEEN_WINDOW_MS
 from dicast.base.nip44 import SealError
@@ -15,12 +13,13 @@ from dicast.protocol.answers import Answers
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
 from dicast.protocol.errand import Phase
-from dicast.protocol.inputs import Asked, Embedded, InferenceFinished
+from dicast.protocol.inputs import Asked, Embedded, InferenceFinished, InferenceProgressed
 from dicast.protocol.messages import (
     Admission,
     Body,
     Close,
     Commit,
+    Continue,
     Kind,
     Panel,
     Quorum,
@@ -29,6 +28,7 @@ from dicast.protocol.messages import (
     Reveal,
     SealedReveal,
     Signature,
+    Stream,
     Want,
     WorkState,
     WorkStatus,
@@ -39,7 +39,10 @@ from dicast.protocol.requester import Requester
 from dicast.protocol.restore import restored_counts, restored_rounds
 from dicast.protocol.round import Acceptance, Conflict, Round
 from dicast.protocol.round_key import key_for, opened
+from dicast.protocol.round_view import RoundView, view_of
+from dicast.protocol.streams import Streams
 from dicast.protocol.validator import Validator
+from dicast.protocol.worker import Phase as WorkerPhase
 from dicast.protocol.worker import Worker
 
 CHAIN_MAX = 16 * OPEN_ROUNDS_MAX
@@ -56,19 +59,6 @@ FOREIGN = RequestId("")
 """The round of a packet that does not concern us."""
 
 
-class RoundView(msgspec.Struct, frozen=True):
-    """A round as shown to people."""
-
-    request_id: RequestId
-    requester: NodeId
-    ours: bool
-    step: str
-    seats: int
-    commits: int
-    reveals: int
-    signatures: int
-
-
 class RoundTable:
     """Rounds by id, and the roles that act in them."""
 
@@ -83,6 +73,7 @@ class RoundTable:
         self._worker = Worker(context, committed)
         signed = Remembered(Table.SIGNED, restored_counts(tables, Table.SIGNED))
         self._validator = Validator(context, signed)
+        self._streams = Streams(context)
 
     @property
     def load(self) -> int:
@@ -91,7 +82,10 @@ class RoundTable:
 
     def views(self) -> tuple[RoundView, ...]:
         """Rounds as facts, by id."""
-        return tuple(self._view(self._rounds[request_id]) for request_id in sorted(self._rounds))
+        rounds = (self._rounds[request_id] for request_id in sorted(self._rounds))
+        return tuple(
+            view_of(one, self._requester.errand(one.id), self._worker.phase(one.id)) for one in rounds
+        )
 
     def find(self, request_id: RequestId) -> Round | None:
         """A round that is among ours."""
@@ -125,12 +119,20 @@ class RoundTable:
         request_id = self._requester.round_of(ask_id)
         if request_id is not None:
             self._requester.cancel(self._rounds[request_id], now)
+            self._streams.end(request_id)
 
     def hear_finished(self, done: InferenceFinished, now: Now) -> None:
         """An engine answered."""
         round_ = self._rounds.get(done.request_id)
         if round_ is not None:
+            self._streams.speaker.hear_finished(round_, done.text, now)
             self._worker.hear_finished(round_, done, now)
+
+    def hear_progress(self, progress: InferenceProgressed, now: Now) -> None:
+        """An engine made a piece of an answer."""
+        round_ = self._rounds.get(progress.request_id)
+        if round_ is not None and self._is_working(round_):
+            self._streams.speaker.hear_progress(round_, progress.text, now)
 
     def hear_failed(self, request_id: RequestId, code: str, now: Now) -> None:
         """An engine gave up."""
@@ -166,6 +168,8 @@ class RoundTable:
         """What our engines can run changed."""
         for round_ in list(self._rounds.values()):
             self._worker.hear_models(round_, now)
+            if self._is_working(round_):
+                self._streams.speaker.begin(round_, now)
 
     def hear_beacon(self, now: Now) -> None:
         """A beacon round became public: draws that waited for it go on."""
@@ -175,6 +179,7 @@ class RoundTable:
     def take_due(self, now: Now) -> None:
         """Deadlines of every role, and rounds that are over."""
         self._requester.take_due(self._rounds, now)
+        self._streams.take_due(self._rounds, self._is_working, now)
         for request_id in self._validator.take_due(now):
             self._advance(self._rounds[request_id], now)
         for round_ in [one for one in self._rounds.values() if now.monotonic_ms >= one.expires_ms]:
@@ -185,6 +190,7 @@ class RoundTable:
         """When each part wants to be woken, and why."""
         yield self._requester.deadline_ms, "round"
         yield self._validator.deadline_ms, "want"
+        yield self._streams.deadline_ms, "stream"
         yield min((round_.expires_ms for round_ in self._rounds.values()), default=None), "expiry"
 
     # What comes from the network
@@ -230,7 +236,9 @@ class RoundTable:
             return Refusal.CONFLICT
         if acceptance is None:
             self._act(round_, packet, body, now)
+            refusal = self._streams.hear(round_, packet, body, now)
             self._advance(round_, now)
+            return refusal
         return acceptance
 
     def _hear_request(self, packet: Packet, request: Request, now: Now) -> Refusal | None:
@@ -251,8 +259,11 @@ class RoundTable:
         self._follow(round_, now)
         if errand is not None:
             self._requester.opened(round_, now)
+            self._streams.opened(round_, errand.ask_id, now)
         if self._worker.wants(round_):
             self._worker.hear_request(round_, now)
+            if self._is_working(round_):
+                self._streams.speaker.begin(round_, now)
         return None
 
     def _is_full_for(self, requester: NodeId) -> bool:
@@ -278,7 +289,7 @@ class RoundTable:
                 return round_.hear_close(packet, body)
             case Signature() if packet.predecessor == close_id:
                 return round_.hear_signature(packet, body)
-            case WorkStatus() | Want():
+            case WorkStatus() | Want() | Stream() | Continue():
                 return None
             case _:
                 return Refusal.UNKNOWN_PREDECESSOR
@@ -323,6 +334,8 @@ class RoundTable:
                 self._requester.hear_status(round_, packet.author, body, now)
             case Want():
                 self._answers.give(round_, packet, body, now)
+            case Stream() | Continue():
+                pass  # no role reads a stream
             case _:
                 raise AssertionError("only packets of a round get here")
 
@@ -350,6 +363,9 @@ class RoundTable:
             alone = set(round_.seats) == {self._context.own_id}
             round_.expires_ms = min(round_.expires_ms, now.monotonic_ms + (0 if alone else LINGER_MS))
 
+    def _is_working(self, round_: Round) -> bool:
+        return self._worker.phase(round_.id) is WorkerPhase.RUNNING
+
     def _is_over(self, round_: Round) -> bool:
         errand = self._requester.errand(round_.id)
         if errand is not None:
@@ -371,6 +387,7 @@ class RoundTable:
         self._worker.forget(round_.id)
         self._validator.forget(round_.id)
         self._context.repeats.forget(round_.id)
+        self._streams.end(round_.id)
         self._erase(round_)
 
     def _erase(self, round_: Round) -> None:
@@ -379,18 +396,3 @@ class RoundTable:
         for event_id in round_.stored:
             self._context.effects.delete(Table.PACKET, packet_key(round_.id, event_id))
         round_.stored.clear()
-
-    def _view(self, round_: Round) -> RoundView:
-        errand = self._requester.errand(round_.id)
-        phase = self._worker.phase(round_.id)
-        step = errand.phase.value if errand is not None else phase.value if phase is not None else "watching"
-        return RoundView(
-            request_id=round_.id,
-            requester=round_.requester,
-            ours=errand is not None,
-            step=step,
-            seats=sum(round_.seats.values()) or round_.request.seats,
-            commits=len(round_.commits_of),
-            reveals=len(round_.reveals_of),
-            signatures=len(round_.signatures),
-        )

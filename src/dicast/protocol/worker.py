@@ -266,6 +266,7 @@ class Worker:
                 seed=sampling_seed(round_.id, context.own_id),
                 deadline_ms=max(1, round_.sealing_ms - now.monotonic_ms),
                 schema=request.schema,
+                stream=bool(request.streamer),
             )
         )
         context.effects.report(WorkProgress(round_.id, "running", model))

@@ -11,7 +11,8 @@ import pytest
 
 from dicast.base.crypto import KeyPair
 from dicast.base.events import encode_event, parse_event, sign_event
-from dicast.base.types import EventId, Now
+from dicast.base.nip44 import conversation_key
+from dicast.base.types import EventId, Now, RequestId
 from dicast.protocol.envelope import Packet, PacketReader, make_packet, sign_packet, tags_for, topic_of
 from dicast.protocol.inputs import BeaconSeen, LinksSeen, PacketReceived
 from dicast.protocol.messages import Commit, Evidence, Kind, Places, Seek, Want
@@ -19,6 +20,7 @@ from dicast.protocol.node import Node
 from dicast.protocol.orphans import Orphans
 from dicast.protocol.outputs import Batch
 from dicast.protocol.records import ENCODER, StandingRecord
+from dicast.protocol.stream_seal import Line, StreamFrom, StreamText, sealed_text, sealed_wish
 
 TOPIC = topic_of("main")
 BEACON = "5eed" * 16
@@ -96,6 +98,8 @@ class Staging:
                 return self._announcement()
             case Kind.WANT | Kind.EVIDENCE:
                 return self._spoken(kind)
+            case Kind.STREAM | Kind.CONTINUE:
+                return self._streaming(kind)
             case Kind.SEEK | Kind.PLACES:
                 return self._acquainting(kind)
             case Kind.REQUEST | Kind.PANEL | Kind.QUORUM | Kind.CLOSE:
@@ -155,6 +159,23 @@ class Staging:
             packets = tuple(packet.wire.decode() for packet in quoted)
             wire = make_packet(author, TOPIC, Evidence(v=1, packets=packets), now).wire
         return Scene(self.asker.node, now, wire, author)
+
+    def _streaming(self, kind: Kind) -> Scene:
+        """What the member that streams says to the asker, or the asker to it."""
+        for worker in self.workers:
+            worker.answer = lambda _: None
+        self.network.ask(self.asker, self.question(stream=True))
+        self.network.settle()
+        request = next(json.loads(wire) for wire in self.network.wires if kind_of(wire) == Kind.REQUEST)
+        request_id, streamer = RequestId(request["id"]), json.loads(request["content"])["streamer"]
+        worker = next(one for one in self.workers if one.identity.node_id == streamer)
+        target, author = (self.asker, worker) if kind is Kind.STREAM else (worker, self.asker)
+        key, now = author.identity.key, self.network.now
+        line = Line(conversation_key(key, target.identity.node_id), request_id, key.node_id)
+        chunk = sealed_text(line, StreamText(0, 0, "Par"))
+        body = chunk if kind is Kind.STREAM else sealed_wish(line, StreamFrom(0, 0))
+        tags = tags_for(kind, TOPIC, now, EventId(request_id), (target.identity.node_id,))
+        return Scene(target.node, now, sign_packet(key, body, tags, now).wire, key)
 
     def _acquainting(self, kind: Kind) -> Scene:
         """A seek to the asker, or the answer of whom the asker sought."""

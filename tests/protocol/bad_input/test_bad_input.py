@@ -93,7 +93,7 @@ def displaced(scene):
     node_id = scene.key.node_id
     faults = {
         "unknown kind": (scene.resigned(kind=4199), Refusal.UNKNOWN_KIND),
-        "kind of a later version": (scene.resigned(kind=24111), Refusal.UNKNOWN_KIND),
+        "kind of a later version": (scene.resigned(kind=24199), Refusal.UNKNOWN_KIND),
         "stale": (scene.resigned(created_at=seconds - SEEN_WINDOW_MS // 1000 - 1), Refusal.STALE),
         "as old as time": (scene.resigned(created_at=0), Refusal.STALE),
         "an hour ahead": (scene.resigned(created_at=seconds + 3_600), Refusal.CLOCK),
