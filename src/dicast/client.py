@@ -45,6 +45,7 @@ class AskKeywords(TypedDict, total=False):
     schema: str
     admission: Admission
     encrypted: bool
+    stream: bool
 
 
 class AsyncClient:

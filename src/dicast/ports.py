@@ -111,7 +111,7 @@ class Engine(Protocol):
         ...
 
     async def generate(self, job: StartInference, on_text: Callable[[str], None]) -> Generation:
-        """Run one job, handing pieces of text to `on_text` as they come."""
+        """Run one job, handing pieces of text to `on_text` as they come; together they are the text."""
         ...
 
     async def close(self) -> None:

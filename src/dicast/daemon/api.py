@@ -106,6 +106,8 @@ class AskOptions(Call, frozen=True, kw_only=True):
     schema: str = ""
     admission: Admission = Admission.LISTED
     encrypted: bool | None = None
+    stream: bool = False
+    """Events carry the most trusted member's answer while it is made; listed rounds only."""
 
 
 class Plan(AskOptions, frozen=True, tag="plan"):

@@ -120,6 +120,7 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
         attempts=_attempts(options, settings),
         schema=options.schema,
         encrypted=is_encrypted(options, settings, seats),
+        stream=options.stream,
     )
     result = PlanResult(
         seats=seats,

@@ -39,9 +39,11 @@ class LyingEngine:
 
     async def generate(self, job: StartInference, on_text: Callable[[str], None]) -> Generation:
         """A lie in an honest sentence."""
-        made = await self._honest.generate(job, on_text)
+        made = await self._honest.generate(job, lambda _: None)
         prompt = "\n".join(message.content for message in job.messages)
-        return msgspec.structs.replace(made, text=with_false_names(made.text, prompt))
+        lie = with_false_names(made.text, prompt)
+        on_text(lie)
+        return msgspec.structs.replace(made, text=lie)
 
     async def close(self) -> None:
         """Give back what the honest engine holds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from dicast.protocol.inputs import (
     EmbeddingFailed,
     InferenceFailed,
     InferenceFinished,
+    InferenceProgressed,
     Input,
     ModelsChanged,
 )
@@ -129,7 +131,7 @@ class Effects:
             return
         try:
             async with asyncio.timeout(job.deadline_ms / 1000 + OVERTIME_S):
-                made = await engine.generate(job, _ignore)
+                made = await engine.generate(job, self._teller(job) if job.stream else _ignore)
         except TimeoutError:
             self._fail(job, engine, AdapterError("engine_timeout", "No answer in the time given."))
         except Exception as error:
@@ -146,6 +148,19 @@ class Effects:
                 total_ms=made.total_ms,
             )
             self._finish(job, finished)
+
+    def _teller(self, job: StartInference) -> Callable[[str], None]:
+        """Hands pieces to the node as they come; an engine may call it from a thread of its own."""
+        loop, home = asyncio.get_running_loop(), threading.get_ident()
+
+        def tell(piece: str) -> None:
+            progress = InferenceProgressed(job.request_id, piece)
+            if threading.get_ident() == home:
+                self._on_input(progress)
+            else:
+                loop.call_soon_threadsafe(self._on_input, progress)
+
+        return tell
 
     def _fail(self, job: StartInference, engine: Engine, failure: AdapterError) -> None:
         """Tell the node, and people what the engine said: its members only hear that it gave up."""
@@ -203,4 +218,4 @@ class Effects:
 
 
 def _ignore(_: str) -> None:
-    """Tokens are streamed to nobody before the quorum is sealed."""
+    """Nobody reads along in this round."""

@@ -24,6 +24,8 @@ from dicast.protocol.outputs import (
     RoundEnded,
     RoundOpened,
     RoundProgress,
+    StreamRestarted,
+    Token,
 )
 
 CERTIFICATE_WAIT_S = 15.0
@@ -66,7 +68,14 @@ class OneAsk:
                 if report.ask_id == self._ask_id:
                     self._rounds.add(report.request_id)
                 return report.ask_id == self._ask_id
-            case AskRefused() | RoundDecided() | CertificateReady() | RoundEnded():
+            case (
+                AskRefused()
+                | RoundDecided()
+                | CertificateReady()
+                | RoundEnded()
+                | Token()
+                | StreamRestarted()
+            ):
                 return report.ask_id == self._ask_id
             case MemberProgress() | RoundProgress():
                 return report.request_id in self._rounds

@@ -26,7 +26,7 @@ from dicast.daemon.settings_view import settings_view
 from dicast.daemon.settling import Settling
 from dicast.daemon.tellings import Listening, LogLine, Told
 from dicast.protocol.directory import Peer
-from dicast.protocol.outputs import CertificateReady, PacketRefused, PeerSeen
+from dicast.protocol.outputs import CertificateReady, PacketRefused, PeerSeen, StreamRestarted, Token
 from dicast.protocol.records import Table
 from dicast.protocol.settings import NodeSettings
 from dicast.version import VERSION
@@ -243,6 +243,8 @@ class Service:
         def wanted(report: Told) -> bool:
             if isinstance(report, LogLine):
                 return call.logs
+            if isinstance(report, Token | StreamRestarted):
+                return False  # whoever asked reads along, and nobody else
             return call.noisy or not isinstance(report, PacketRefused)
 
         subscription = self._driver.reports.subscribe(wanted)

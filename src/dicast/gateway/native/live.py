@@ -33,7 +33,8 @@ AGAIN_S = 1.0
 NODE_DOWN, NODE_UP, GAP, BYE, GATES = "node_down", "node_up", "gap", "bye", "gates_fired"
 OWN_TYPES = (NODE_DOWN, NODE_UP, GAP, BYE, GATES)
 """What the gateway adds to what the node tells."""
-TYPES = frozenset({*EVENT_TYPES, *OWN_TYPES} - {"listening"})
+TYPES = frozenset({*EVENT_TYPES, *OWN_TYPES} - {"listening", "token", "stream_restarted"})
+"""Provisional texts are told to whoever asked, and to nobody else."""
 ALWAYS = frozenset({NODE_DOWN, NODE_UP, GAP, BYE})
 """What every filter lets through: without them a listener would not know what it does not know."""
 
