@@ -16,6 +16,7 @@ import atheris
 
 with atheris.instrument_imports(include=["dicast"]):
     from dicast.base.crypto import KeyPair
+    from dicast.base.errors import LocalProtocolError
     from dicast.base.events import encode_event, sign_event
     from dicast.base.limits import PACKET_BYTES_MAX
     from dicast.daemon.stun import parse_answer
@@ -23,7 +24,9 @@ with atheris.instrument_imports(include=["dicast"]):
     from dicast.transports.newcomers import Recent, head_of
     from dicast.transports.nostr_frames import Relayed, event_frame, parse_frame, parse_published, wanted_ids
     from dicast.transports.nostr_link import RelayLink
+    from dicast.transports.nostr_lists import LIST_KIND, LISTS, RELAYS_TOLD_MAX, RelayLists
     from dicast.transports.nostr_terms import parse_terms
+    from dicast.transports.websocket_hearsay import Hearsay
 
 KEY = KeyPair.from_seed(b"fuzz")
 TOPIC = "ab" * 32
@@ -95,13 +98,29 @@ def read_peer(data: bytes) -> None:
     assert head is None or isinstance(head.kind, int)
 
 
+def read_list(data: bytes) -> None:
+    """A relay list, and what becomes of the relays in it."""
+    hearsay = Hearsay(with_loopback=True)
+    lists = RelayLists(KEY, ["wss://relay.example.org"], lambda url: bool(hearsay.add(url)))
+    lists.note(KEY.node_id)
+    lists.question()
+    lists.answer(Relayed(LISTS, data, LIST_KIND, 0))
+    relays = [["r", part] for part in data.decode("utf-8", "ignore").replace("\0", "").split("\n")][:20]
+    try:
+        genuine = encode_event(sign_event(KEY, 1, LIST_KIND, relays, ""))
+    except LocalProtocolError:
+        return
+    lists.answer(Relayed(LISTS, genuine, LIST_KIND, 0))
+    assert len(hearsay) <= 2 * RELAYS_TOLD_MAX
+
+
 def read_stun(data: bytes) -> None:
     """An answer of a STUN server."""
     found = parse_answer(data)
     assert found is None or 0 <= found[1][1] <= 65_535
 
 
-READERS = (read_relay, read_terms, read_peer, read_stun)
+READERS = (read_relay, read_terms, read_peer, read_stun, read_list)
 
 
 def seeds() -> list[bytes]:
@@ -112,7 +131,13 @@ def seeds() -> list[bytes]:
     document = {"limitation": {"max_message_length": 9000, "max_subscriptions": 2, "auth_required": True}}
     answer = b"\x01\x01\x00\x0c\x21\x12\xa4\x42" + bytes(12) + b"\x00\x20\x00\x08\x00\x01" + bytes(6)
     relay = [b"\0" + json.dumps(frame).encode() for frame in frames] + [b"\0" + event_frame(WIRE)]
-    return [*relay, b"\1" + json.dumps(document).encode(), b"\2\x08" + WIRE, b"\3" + answer]
+    return [
+        *relay,
+        b"\1" + json.dumps(document).encode(),
+        b"\2\x08" + WIRE,
+        b"\3" + answer,
+        b"\4wss://a.example\nws://127.0.0.1:1",
+    ]
 
 
 def one_input(data: bytes) -> None:

@@ -112,7 +112,7 @@ async def _ticket(settings: Settings, common: Common, expires_at: int) -> Ticket
     if await is_running(common):
         status: api.StatusResult = await AsyncClient(common.paths().state_dir).status()
         network, inviter = status.network, status.node_id
-        places = [*places_of(status.addresses)]
+        places = [place for place in places_of(status.addresses) if place.transport != "nostr"]  # in `relays`
     else:
         note("No node runs here, so the ticket holds no addresses of this machine.")
         network, places = settings.network, list[Place]()

@@ -47,6 +47,12 @@ class LlamaCppSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_variable: str = ""
 
 
+class NostrTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[transports.nostr]`: whether to tell others of our relays, and to use what they tell of theirs."""
+
+    relay_lists: bool = False
+
+
 class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[engines.feed]`: a command (a list of words) or a URL whose text is the answer."""
 
@@ -120,9 +126,12 @@ def feed(table: Table, surroundings: Surroundings) -> Engine:
 
 def nostr(table: Table, surroundings: Surroundings) -> Transport:
     """Nostr relays, named by `relays`."""
+    if plugin_settings(table, NostrTable, "transports.nostr").relay_lists:
+        from dicast.transports.nostr_hearsay import ListedNostrTransport
+
+        return ListedNostrTransport(surroundings.relays, surroundings.key, surroundings.content_of)
     from dicast.transports.nostr import NostrTransport
 
-    plugin_settings(table, NoSettings, "transports.nostr")
     return NostrTransport(surroundings.relays, surroundings.key, surroundings.content_of)
 
 

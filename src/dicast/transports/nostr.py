@@ -43,6 +43,8 @@ class NostrTransport:
                 f"relays names {len(self._links)} addresses; between 1 and {RELAYS_MAX} can be used.",
                 'For example ["ws://127.0.0.1:7777"], which `dicast relay` serves.',
             )
+        self._found: list[RelayLink] = []
+        """Relays that others told of, for as long as a connection to them stands."""
         self._copies = SeenIds(COPY_WINDOW_MS, COPIES_KNOWN_MAX)
         self._on_packet: Callable[[bytes], None] | None = None
         self._state = "starting"
@@ -68,24 +70,26 @@ class NostrTransport:
         if self._content_of is not None and published.kind == Kind.WANT:
             published = msgspec.structs.replace(published, content=self._content_of(wire))
         wanted = wanted_ids(published)
-        for link in self._links:
+        for link in (*self._links, *self._found):
             link.publish(published.id, frame, published.created_at)
             if wanted:
                 link.fetch(wanted)
 
     def peers(self) -> list[str]:
         """The relays that are connected and have answered."""
-        return [link.url for link in self._links if link.is_up]
+        return [link.url for link in (*self._links, *self._found) if link.is_up]
 
     def health(self) -> TransportHealth:
         """How many relays are connected, what is wrong with the others, and what went through."""
         up = sum(link.is_up for link in self._links)
         self._was_up = self._was_up or up > 0
+        more = [f"{len(self._found)} that others told of"] if self._found else []
         problems = [f"{link.url}: {link.problem}" for link in self._links if link.problem]
         return TransportHealth(
             state=self._state_for(up, bool(problems)),
-            detail=f"{up} of {len(self._links)} relays" + "".join(f"; {problem}" for problem in problems),
-            sent=sum(link.sent for link in self._links),
+            detail=f"{up} of {len(self._links)} relays"
+            + "".join(f"; {problem}" for problem in [*more, *problems]),
+            sent=sum(link.sent for link in (*self._links, *self._found)),
             received=self._received,
             dropped=sum(link.outbox.dropped + link.garbage + link.refused for link in self._links),
             round_trip_ms=min(filter(None, (link.round_trip_ms for link in self._links)), default=None),
@@ -94,7 +98,7 @@ class NostrTransport:
     async def stop(self) -> None:
         """Give packets on their way a second, then disconnect."""
         self._state = "stopped"
-        await asyncio.gather(*(link.stop(FLUSH_SECONDS_MAX) for link in self._links))
+        await asyncio.gather(*(link.stop(FLUSH_SECONDS_MAX) for link in (*self._links, *self._found)))
 
     def _state_for(self, up: int, has_problems: bool) -> str:
         if self._state == "stopped":

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
 from functools import partial
 from typing import assert_never
 
@@ -16,8 +15,10 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import LocalProtocolError
 from dicast.base.events import sign_event
+from dicast.transports.background import start_task
 from dicast.transports.backoff import Backoff
 from dicast.transports.nostr_frames import (
+    ALL_KINDS,
     FETCH,
     LIVE,
     OLDER,
@@ -33,7 +34,8 @@ from dicast.transports.nostr_frames import (
     fetch_frame,
     parse_frame,
 )
-from dicast.transports.nostr_outbox import Outbox
+from dicast.transports.nostr_lists import LISTS, RelayLists, ask_again_seconds
+from dicast.transports.nostr_outbox import Obstacle, Outbox
 from dicast.transports.nostr_replay import Replay
 from dicast.transports.nostr_socket import Trip, described, is_too_big, open_socket
 from dicast.transports.nostr_terms import TOLD_AGAIN_SECONDS, UNTOLD, ask_terms
@@ -51,14 +53,6 @@ AUTH_KIND = 22242
 OnWire = Callable[[bytes, bool], None]  # the packet, and whether it was asked for by id
 
 
-class Obstacle(Enum):
-    """Why nothing is published just now."""
-
-    UNHEARD = "the relay has not said a word yet: perhaps it asks for our key first"
-    UNKNOWN = "it wants to know our key, and the subscription does not stand yet"
-    PAUSE = "it wants less of us"
-
-
 class RelayLink:
     """Keeps one relay connected. `on_wire` gets canonical packets; signature and id are not checked here."""
 
@@ -72,6 +66,8 @@ class RelayLink:
         self.garbage = 0
         self.refused = 0
         """Packets that the relay's limits leave to others."""
+        self.lists: RelayLists | None = None
+        self._host = ""
         self._terms = UNTOLD
         self._terms_at: float | None = None
         self._trip = Trip()
@@ -94,8 +90,17 @@ class RelayLink:
     def start(self, topic: str) -> None:
         """Begin connecting; returns at once."""
         self._topic = topic
-        self._task = asyncio.create_task(self._run(), name=f"nostr {self.url}")
-        self._task.add_done_callback(_tell_of_a_bug)
+        self._task = start_task(self._run(), f"nostr {self.url}")
+
+    async def visit(self, topic: str, host: str) -> None:
+        """One connection to a relay that others told of, at the address that was checked."""
+        self._topic, self._host = topic, host
+        self.problem = await self._connect_and_converse()
+
+    @property
+    def was_up(self) -> bool:
+        """Whether it has ever told what it stores."""
+        return self._last_heard is not None
 
     @property
     def round_trip_ms(self) -> int | None:
@@ -138,7 +143,7 @@ class RelayLink:
         """One connection from its opening to its end; why it ended."""
         asking = asyncio.create_task(self._ask_terms())
         try:
-            socket = await open_socket(self.url)
+            socket = await open_socket(self.url, self._host)
         except BaseException:
             asking.cancel()
             raise
@@ -160,7 +165,7 @@ class RelayLink:
     async def _ask_terms(self) -> None:
         """Once an hour; what was not known yet is made good."""
         now = time.monotonic()
-        if self._terms_at is not None and now - self._terms_at < TOLD_AGAIN_SECONDS:
+        if self._host or (self._terms_at is not None and now - self._terms_at < TOLD_AGAIN_SECONDS):
             return
         terms = await ask_terms(self.url)
         self._terms_at = now
@@ -243,7 +248,9 @@ class RelayLink:
         return True
 
     def _take_packet(self, packet: Relayed) -> bool:
-        if packet.subscription not in {LIVE, OLDER, FETCH}:
+        if packet.subscription == LISTS and self.lists is not None:
+            return self.lists.answer(packet)
+        if packet.subscription not in {LIVE, OLDER, FETCH} or packet.kind not in ALL_KINDS:
             return False
         self.received += 1
         is_fetched = packet.subscription == FETCH
@@ -254,8 +261,8 @@ class RelayLink:
         return True
 
     def _take_stored_end(self, subscription: str) -> None:
-        if subscription == FETCH:
-            self._say(FETCH, close_frame(FETCH))
+        if subscription in (FETCH, LISTS):
+            self._say(subscription, close_frame(subscription))
         elif subscription == OLDER:
             self._ask_for_older(self._replay)
         elif subscription == LIVE:
@@ -268,6 +275,15 @@ class RelayLink:
             self._clear(Obstacle.UNHEARD)
             self._clear(Obstacle.UNKNOWN)
             self._ask_for_older(self._replay)
+            self._exchange_lists(0)
+
+    def _exchange_lists(self, turn: int) -> None:
+        """Say which relays we are on, once; ask again and again which others are on."""
+        if self.lists is not None:
+            frame = self.lists.question() if turn else self.lists.own_frame()
+            if frame is not None and (not turn or self._terms.may_open(3)):
+                self._say(LISTS if turn else "own list", frame)
+            self._later(ask_again_seconds(turn), partial(self._exchange_lists, turn + 1))
 
     def _ask_for_older(self, replay: Replay | None) -> None:
         """The relay cut its answer short: ask for what is older, until all is there."""
@@ -380,10 +396,3 @@ class RelayLink:
 
         timer = asyncio.get_running_loop().call_later(seconds, act)
         self._timers.add(timer)
-
-
-def _tell_of_a_bug(task: asyncio.Task[None]) -> None:
-    """The task runs until it is cancelled; anything else is a mistake of ours, and must be seen."""
-    if not task.cancelled():
-        context = {"message": f"{task.get_name()} stopped", "exception": task.exception(), "task": task}
-        task.get_loop().call_exception_handler(context)

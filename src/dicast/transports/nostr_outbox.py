@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from enum import Enum
 
 OUTBOX_PACKETS_MAX = 1024  # half a minute of a busy node; what is older is stale by the time a relay is back
 OUTBOX_BYTES_MAX = 4 << 20  # 64 packets of the largest size, or thousands of the usual
+
+
+class Obstacle(Enum):
+    """Why nothing is published just now."""
+
+    UNHEARD = "the relay has not said a word yet: perhaps it asks for our key first"
+    UNKNOWN = "it wants to know our key, and the subscription does not stand yet"
+    PAUSE = "it wants less of us"
 
 
 class Outbox:

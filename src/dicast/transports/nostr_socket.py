@@ -21,8 +21,8 @@ class _Connect(connect):
         return exc
 
 
-def open_socket(url: str) -> connect:
-    """Await it to connect; raises what sockets, TLS and `websockets` raise."""
+def open_socket(url: str, host: str = "") -> connect:
+    """Await it to connect, to `host` where that was checked; raises what the library raises."""
     return _Connect(
         url,
         compression=None,  # saves 300 kB a connection; packets are mostly hex and small
@@ -33,7 +33,8 @@ def open_socket(url: str) -> connect:
         ping_interval=HEARTBEAT_SECONDS,
         ping_timeout=HEARTBEAT_SECONDS,
         user_agent_header="dicast",
-        proxy=None if is_on_this_machine(url) else True,
+        proxy=None if host or is_on_this_machine(url) else True,
+        **({"host": host} if host else {}),  # type: ignore[arg-type]
     )
 
 
