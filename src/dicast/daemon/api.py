@@ -83,7 +83,7 @@ class Events(Call, frozen=True, tag="events"):
 
 
 class AskOptions(Call, frozen=True, kw_only=True):
-    """A question and how sure one wants to be; None takes the node's own setting."""
+    """How to ask; None takes the node's own setting. `stream` (listed only): events carry a provisional text."""
 
     prompt: str
     system: str = ""
@@ -107,7 +107,6 @@ class AskOptions(Call, frozen=True, kw_only=True):
     admission: Admission = Admission.LISTED
     encrypted: bool | None = None
     stream: bool = False
-    """Events carry the most trusted member's answer while it is made; listed rounds only."""
 
 
 class Plan(AskOptions, frozen=True, tag="plan"):
@@ -239,8 +238,7 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     software: str
     is_self: bool = False
     addresses: dict[str, tuple[str, ...]] = {}
-    contexts: dict[str, int] = {}
-    """Model -> tokens that it can read and write in all; 0 where its engine does not say."""
+    contexts: dict[str, int] = {}  # model -> tokens in all; 0 where its engine does not say
     announced_unix_s: int = 0
     agreed: int = 0
     """Verdicts of rounds here that it agreed with; `unrevealed`, `malformed` and `banned` as well."""
