@@ -30,7 +30,8 @@ from dicast.engines.memory import MemoryEngine
 from dicast.gateway import parts
 from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
-from dicast.gateway.bounded_channel import client_of
+from dicast.gateway.batches import Batches
+from dicast.gateway.bounded_channel import channel_of, client_of
 from dicast.gateway.guard import Access
 from dicast.gateway.keys import KeyFile, Limits
 from dicast.gateway.metrics import Metrics
@@ -163,7 +164,10 @@ async def gateway(state_dir: Path, address: Address, preset: str = "story") -> A
     """A served gateway over the node of a state folder."""
     metrics, client, keys = Metrics(), client_of(state_dir), KeyFile(state_dir)
     asker = Asker(client, AskSettings(preset=preset, temperature=0.0), metrics)
-    made = parts.Parts(client, asker, metrics, Log("error", stream=io.StringIO()), BUDGETS)
+    log = Log("error", stream=io.StringIO())
+    batches = Batches(state_dir, channel_of(state_dir), keys, log)
+    made = parts.Parts(client, asker, metrics, log, BUDGETS, batches=batches)
+    batches.start(made)
     access = Access(keys, host_names(address), needs_key=address.is_public)
     app = make_app(made, access)
     listener, stop = bind(address), asyncio.Event()
@@ -178,6 +182,7 @@ async def gateway(state_dir: Path, address: Address, preset: str = "story") -> A
         stop.set()
         await serving
         listener.close()
+        await batches.close()
 
 
 @asynccontextmanager

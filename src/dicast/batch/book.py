@@ -18,7 +18,7 @@ from dicast.base.errors import AdapterError
 FOLDER = "batches"
 BOOK_FILE = "book.sqlite"
 BUSY_S = 10.0
-"""A second writer, such as `dicast batch` beside a gateway, writes for milliseconds; a slow disk for longer."""
+"""A second writer, such as `dicast batch` beside a gateway, writes for milliseconds; slow disks longer."""
 LINES_A_PAGE = 256
 """Lines fetched at a time: more than are asked at once."""
 OPEN_STATES = ("validating", "in_progress", "finalizing", "cancelling")
@@ -92,6 +92,10 @@ class Book:
         """Write what waits and give the file back."""
         if self._writing is not None:
             await asyncio.wait({self._writing})
+        self.shut()
+
+    def shut(self) -> None:
+        """Give the file back where nothing waits to be written."""
         self._writer.close()
         self._reader.close()
 
@@ -113,7 +117,8 @@ class Book:
     async def _write_all(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
-            error = await asyncio.to_thread(self._commit, [one for statements, _ in group for one in statements])
+            statements = [one for several, _ in group for one in several]
+            error = await asyncio.to_thread(self._commit, statements)
             for _, written in group:
                 if written is not None and not written.done():
                     _settle(written, error)
@@ -127,7 +132,9 @@ class Book:
         except sqlite3.Error as error:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
-            return AdapterError("batches_unwritable", f"Results cannot be kept: {error}.", "Is the disk full?")
+            return AdapterError(
+                "batches_unwritable", f"Results cannot be kept: {error}.", "Is the disk full?"
+            )
         return None
 
     # Jobs
@@ -147,8 +154,7 @@ class Book:
 
     def open_jobs(self) -> list[str]:
         """Ids of jobs that somebody has to go on with, oldest first."""
-        marks = ",".join("?" * len(OPEN_STATES))
-        query = f"SELECT id FROM job WHERE state IN ({marks}) AND id LIKE 'batch_%' ORDER BY rowid"
+        query = "SELECT id FROM job WHERE state IN (?, ?, ?, ?) AND id LIKE 'batch_%' ORDER BY rowid"
         return [row[0] for row in self._reader.execute(query, OPEN_STATES)]
 
     def counts(self, job_id: str) -> Counts:
@@ -162,18 +168,18 @@ class Book:
         """The next lines without an answer, in order."""
         query = (
             "SELECT number, place, size FROM line WHERE job = ? AND number > ? AND ok IS NULL "
-            f"ORDER BY number LIMIT {LINES_A_PAGE}"
+            "ORDER BY number LIMIT ?"
         )
-        return [Line(*row) for row in self._reader.execute(query, (job_id, after))]
+        return [Line(*row) for row in self._reader.execute(query, (job_id, after, LINES_A_PAGE))]
 
     def results(self, job_id: str, ok: bool | None = None) -> Iterator[tuple[int, bytes]]:
         """Numbers and results of answered lines, in order; only the good or the bad ones if told."""
         after = -1
         query = (
             "SELECT number, result FROM line WHERE job = ? AND number > ? AND ok IS NOT NULL "
-            f"AND (? IS NULL OR ok = ?) ORDER BY number LIMIT {LINES_A_PAGE}"
+            "AND (? IS NULL OR ok = ?) ORDER BY number LIMIT ?"
         )
-        while page := self._reader.execute(query, (job_id, after, ok, ok)).fetchall():
+        while page := self._reader.execute(query, (job_id, after, ok, ok, LINES_A_PAGE)).fetchall():
             yield from page
             after = page[-1][0]
 
@@ -228,14 +234,13 @@ def put_lines(job_id: str, lines: Iterable[Line]) -> list[Statement]:
 
 def answer_line(job_id: str, number: int, ok: bool, result: bytes) -> tuple[Statement, ...]:
     """A line's one answer: a second one changes nothing."""
-    column = "done" if ok else "failed"
     count = (
-        f"UPDATE job SET {column} = {column} + 1 WHERE id = ? AND "
+        "UPDATE job SET done = done + ?, failed = failed + ? WHERE id = ? AND "
         "(SELECT ok FROM line WHERE job = ? AND number = ?) IS NULL"
     )
     keep = "UPDATE line SET ok = ?, result = ? WHERE job = ? AND number = ? AND ok IS NULL"
     return (
-        (count, (job_id, job_id, number)),
+        (count, (int(ok), int(not ok), job_id, job_id, number)),
         (keep, (int(ok), result, job_id, number)),
     )
 

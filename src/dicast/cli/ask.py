@@ -100,7 +100,8 @@ def ask(
     return asyncio.run(_ask(_Wish(text, options, meeting, question.certificate), settings, common))
 
 
-def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
+def frame_options(frame: FrameFlags) -> AskKeywords:
+    """The frame as it is asked with: what was given."""
     given: dict[str, object] = {
         "preset": frame.preset,
         "quorum": frame.quorum,
@@ -112,13 +113,23 @@ def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
         "timeout_s": frame.timeout,
         "reveal_s": frame.reveal_timeout,
         "attempts": frame.attempts,
+    }
+    return _given(given)
+
+
+def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
+    given: dict[str, object] = {
         "models": question.models,
         "system": question.system,
         "max_tokens": question.max_tokens,
         "temperature": question.temperature,
         "encrypted": question.encrypted,
     }
-    return AskKeywords(**{name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
+    return AskKeywords(**frame_options(frame), **_given(given))  # type: ignore[typeddict-item]
+
+
+def _given(options: dict[str, object]) -> AskKeywords:
+    return AskKeywords(**{name: value for name, value in options.items() if value is not None})  # type: ignore[typeddict-item]
 
 
 @dataclass(frozen=True)

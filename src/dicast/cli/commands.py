@@ -18,6 +18,7 @@ class Command(NamedTuple):
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Ask": (
         Command("ask", "ask:ask", "Ask the network one question; the answer goes to standard output."),
+        Command("batch", "batch:batch", "Ask every line of a file, over many nodes at a time."),
         Command("verify", "verify:verify", "Check a certificate offline."),
         Command("judge", "judging:judge", "Compute the verdict of a case file."),
     ),

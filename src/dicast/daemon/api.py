@@ -83,7 +83,7 @@ class Events(Call, frozen=True, tag="events"):
 
 
 class AskOptions(Call, frozen=True, kw_only=True):
-    """How to ask; None takes the node's own setting. `stream` (listed only): events carry a provisional text."""
+    """How to ask; None takes the node's own setting. `stream`: events carry a provisional text."""
 
     prompt: str
     system: str = ""

@@ -10,8 +10,8 @@ from dicast.daemon.tellings import Told
 
 REPORTS_WAITING_MAX = 1024
 """A round of 256 seats makes about 800 reports; a listener that is further behind does not read."""
-SUBSCRIBERS_MAX = 64
-"""More than a person's terminals and a dashboard; each costs a queue."""
+SUBSCRIBERS_MAX = 192
+"""Every question that may be open (128), a person's terminals and a dashboard; each costs a queue."""
 
 
 class Subscription:

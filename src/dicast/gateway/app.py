@@ -9,6 +9,8 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
 from dicast.gateway.anthropic_messages import MessagesRoute
+from dicast.gateway.batch_routes import BatchRoutes
+from dicast.gateway.file_routes import FileRoutes
 from dicast.gateway.guard import Access, Guard, Rules
 from dicast.gateway.keys import Scope
 from dicast.gateway.native.routes import native_routes
@@ -30,6 +32,15 @@ RULES = Rules(
         "POST /v1/responses": Scope.INFER,
         "POST /v1/embeddings": Scope.INFER,
         "POST /v1/messages": Scope.INFER,
+        "POST /v1/files": Scope.INFER,
+        "GET /v1/files": Scope.INFER,
+        "GET /v1/files/{file_id}": Scope.INFER,
+        "GET /v1/files/{file_id}/content": Scope.INFER,
+        "DELETE /v1/files/{file_id}": Scope.INFER,
+        "POST /v1/batches": Scope.INFER,
+        "GET /v1/batches": Scope.INFER,
+        "GET /v1/batches/{batch_id}": Scope.INFER,
+        "POST /v1/batches/{batch_id}/cancel": Scope.INFER,
         "GET /v1/models": Scope.READ,
         "GET /v1/models/{model:path}": Scope.READ,
         "GET /metrics": Scope.READ,
@@ -58,12 +69,22 @@ def make_app(parts: Parts, access: Access, rules: Rules = RULES) -> Starlette:
 def make_routes(parts: Parts, access: Access) -> list[BaseRoute]:
     """Every route there is."""
     models, node, pages = ModelsRoute(parts), NodeRoutes(parts, access.drain), Pages()
+    files, batches = FileRoutes(parts), BatchRoutes(parts)
     ways = (
         Way("POST", "/v1/chat/completions", ChatRoute(parts).post),
         Way("POST", "/v1/completions", CompletionRoute(parts).post),
         Way("POST", "/v1/responses", ResponsesRoute(parts).post),
         Way("POST", "/v1/embeddings", EmbeddingsRoute(parts).post),
         Way("POST", "/v1/messages", MessagesRoute(parts).post),
+        Way("POST", "/v1/files", files.upload),
+        Way("GET", "/v1/files", files.every),
+        Way("GET", "/v1/files/{file_id}", files.one),
+        Way("GET", "/v1/files/{file_id}/content", files.content),
+        Way("DELETE", "/v1/files/{file_id}", files.delete),
+        Way("POST", "/v1/batches", batches.create),
+        Way("GET", "/v1/batches", batches.every),
+        Way("GET", "/v1/batches/{batch_id}", batches.one),
+        Way("POST", "/v1/batches/{batch_id}/cancel", batches.cancel),
         Way("GET", "/v1/models", models.every),
         Way("GET", "/v1/models/{model:path}", models.one),
         Way("GET", "/metrics", node.metrics),

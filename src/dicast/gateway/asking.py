@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, closing
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from dicast.base.errors import DicastError
 from dicast.client import AskKeywords, AsyncClient, Event
 from dicast.client_channel import EventSink
 from dicast.consensus.constants import EMBEDDER
+from dicast.consensus.reasons import Status
 from dicast.daemon.api import Answer, PlanResult
 from dicast.daemon.config_schema import AskSettings
 from dicast.gateway.errors import GatewayError, of_node
@@ -46,6 +47,8 @@ class Agreed(NamedTuple):
     usage: Usage | None
     cut: bool
     field: dict[str, Any]
+    core: Mapping[str, str] = {}
+    """The answers that the verdict rests on, by key: each agrees with the winner."""
 
 
 class Asker:
@@ -67,6 +70,12 @@ class Asker:
         self._places = asyncio.Semaphore(ASKING_MAX)
         self._waiting = 0
         self._asking = 0
+
+    def over(self, client: AsyncClient, places: int) -> Asker:
+        """One with places of its own, over another client; what is spent is counted where it was."""
+        other = Asker(client, self.defaults, self._metrics, self.ledger, self.telemetry)
+        other._places = asyncio.Semaphore(places)
+        return other
 
     async def check(self, wanted: Wanted) -> None:
         """Refuse now what could only be refused later; raises GatewayError. Sends nothing."""
@@ -105,7 +114,7 @@ class Asker:
             message = f"The agreed answer has fields that the schema does not allow: {', '.join(extra[:8])}."
             raise GatewayError("answer_malformed", message, told=field)
         cut = told.usage is not None and told.usage.completion_tokens >= self._max_tokens(options)
-        return Agreed(text, answer.request_id, told.model or "", told.usage, cut, field)
+        return Agreed(text, answer.request_id, told.model or "", told.usage, cut, field, _core_of(answer))
 
     @property
     def asking(self) -> int:
@@ -206,6 +215,11 @@ class _Watch:
     def is_too_long(self) -> bool:
         """Whether the prompt's length alone kept the quorum from being reached."""
         return self._members - len(self._too_long) < self._quorum
+
+
+def _core_of(answer: Answer) -> dict[str, str]:
+    statuses = answer.verdict.statuses
+    return {key: one.answer for key, one in answer.reveals.items() if statuses.get(key) is Status.CORE}
 
 
 def _undetermined(answer: Answer, field: dict[str, Any], watch: _Watch) -> GatewayError:

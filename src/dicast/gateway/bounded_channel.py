@@ -36,6 +36,11 @@ class BoundedChannel:
         return self._channel.events(call)
 
 
+def channel_of(state_dir: Path) -> Channel:
+    """The way to the node that runs on a state folder."""
+    return BoundedChannel(SocketChannel(state_paths(state_dir).socket))
+
+
 def client_of(state_dir: Path) -> AsyncClient:
-    """The client of the node that runs on a state folder."""
-    return AsyncClient(channel=BoundedChannel(SocketChannel(state_paths(state_dir).socket)))
+    """The client of that node."""
+    return AsyncClient(channel=channel_of(state_dir))

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dicast.base.errors import DicastError
 from dicast.client import AsyncClient
+from dicast.client_channel import EventSink
 from dicast.daemon.logs import Log
 from dicast.gateway.asking import Agreed, Asker, Wanted
 from dicast.gateway.bodies import BODY_TIMEOUT_S
 from dicast.gateway.errors import GatewayError, of_node
+from dicast.gateway.flow import Telling
 from dicast.gateway.guard import Caller, dialect_of
 from dicast.gateway.metrics import Metrics
 from dicast.gateway.replies import (
     KEEP_ALIVE_S,
+    AnswerStream,
     ClientGoneError,
-    Saying,
-    VerdictStream,
+    Watching,
     error_response,
     while_connected,
 )
 from dicast.signalling.client import Signallers
+
+if TYPE_CHECKING:
+    from dicast.gateway.batches import Batches
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -47,6 +52,8 @@ class Parts(NamedTuple):
     budgets: Budgets = Budgets()
     signallers: Signallers | None = None
     """Where documents are published and followed; None where the gateway knows nobody."""
+    batches: Batches | None = None
+    """None where there is no folder to keep them in."""
 
     async def agreed(self, request: Request, wanted: Wanted) -> Agreed:
         """The network's answer, while the client is there and its key is good."""
@@ -54,26 +61,15 @@ class Parts(NamedTuple):
         caller_of(request).check()
         return agreed
 
-    async def stream(
-        self,
-        request: Request,
-        wanted: Wanted,
-        waiting: bytes,
-        agreed: Callable[[Agreed], Iterable[bytes]],
-        failed: Callable[[GatewayError], Iterable[bytes]],
-    ) -> Response:
-        """A stream that tells the agreed answer; what is impossible is refused before it begins."""
+    async def stream(self, request: Request, wanted: Wanted, telling: Telling) -> Response:
+        """A stream that ends with the agreed answer; what is impossible is refused before it begins."""
         await self.asker.check(wanted)
 
-        def counted(error: GatewayError) -> Iterable[bytes]:
-            self.metrics.count_error(error.code)
-            return failed(error)
+        def work(on_event: EventSink) -> Coroutine[Any, Any, Agreed]:
+            return self._logged(self.asker.ask(wanted, on_event))
 
-        def work() -> Coroutine[Any, Any, Agreed]:
-            return self._logged(self.asker.ask(wanted))
-
-        saying = Saying(waiting, agreed, counted)
-        return VerdictStream(work, saying, caller_of(request).check, self.budgets.keep_alive_s)
+        check = caller_of(request).check
+        return AnswerStream(work, telling, Watching(check, self.metrics.count_error, self.budgets.keep_alive_s))
 
     async def _logged(self, work: Coroutine[Any, Any, Agreed]) -> Agreed:
         """A failure of our own is told as such: a stream cannot change its status any more."""

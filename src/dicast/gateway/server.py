@@ -19,7 +19,8 @@ from dicast.daemon.config_schema import AskSettings
 from dicast.daemon.logs import Log
 from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
-from dicast.gateway.bounded_channel import client_of
+from dicast.gateway.batches import Batches
+from dicast.gateway.bounded_channel import channel_of, client_of
 from dicast.gateway.drain import Drain
 from dicast.gateway.guard import Access
 from dicast.gateway.keys import KeyFile
@@ -70,16 +71,20 @@ async def run_gateway(
     telemetry = open_telemetry(address.telemetry)
     asker = Asker(client, defaults, metrics, ledger, telemetry)
     signallers = Signallers(address.signallers) if address.signallers else None
-    parts = Parts(client, asker, metrics, Log("warning", False), Budgets(), signallers)
+    log = Log("warning", False)
+    batches = Batches(state_dir, channel_of(state_dir), keys, log)
+    parts = Parts(client, asker, metrics, log, Budgets(), signallers, batches)
     access = Access(keys, host_names(address), needs_key=address.is_public)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listener = bind(address)
+    batches.start(parts)
     try:
         await serve(make_app(parts, access), listener, ready, stop, access.drain)
     finally:
         listener.close()
+        await batches.close()
         ledger.close()
         await asyncio.to_thread(telemetry.close)
 
