@@ -12,6 +12,7 @@ import zenoh
 from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.protocol.messages import Kind
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
+from dicast.transports.zenoh_places import is_endpoint, tellable, with_ports
 
 pytestmark = pytest.mark.anyio
 
@@ -126,3 +127,59 @@ async def test_a_burst_arrives_whole(make_peer: MakePeer, endpoint: str, make_pa
     for wire in wires:
         first.transport.publish(wire)
     await wait_until(lambda: set(wires) <= set(second.wires))
+
+
+async def test_a_node_that_is_told_of_another_finds_it_and_who_is_with_it(
+    make_peer: MakePeer, wait_until, make_packet
+) -> None:
+    first = await make_peer()
+    (told,) = first.transport.addresses()
+    second = await make_peer("tcp/127.0.0.1:0", told)
+    await wait_until(lambda: first.transport.peers() and second.transport.peers() == [told])
+    newcomer = await make_peer()
+    assert newcomer.transport.addresses() != first.transport.addresses()
+    newcomer.transport.suggest(told)
+    await wait_until(lambda: len(newcomer.transport.peers()) == 2)
+    await wait_until(lambda: told in newcomer.transport.peers())
+    newcomer.transport.publish(wire := make_packet("found by hearsay"))
+    await wait_until(lambda: wire in first.wires and wire in second.wires)
+    await wait_until(lambda: (newcomer.transport.health().round_trip_ms or 0) >= 1)
+    await newcomer.transport.stop()
+    assert list(newcomer.transport.addresses()) == []
+
+
+async def test_what_is_suggested_is_an_address_and_a_port_within_the_bounds_of_hearsay() -> None:
+    near = ZenohTransport(ZenohSettings(("tcp/127.0.0.1:0",)))
+    far = ZenohTransport(ZenohSettings(("tcp/192.0.2.1:7447",)))
+    client = ZenohTransport(ZenohSettings((), ("tcp/192.0.2.2:7447",)))
+    for transport in (near, far, client):
+        for address in (
+            "tcp/host.example:7447",
+            "tcp/8.8.8.8:7447#iface=eth0",
+            "tcp/8.8.8.8:0",
+            "tcp/8.8.8.8:22",
+            "tcp/999.8.8.8:7447",
+            "udp/8.8.8.8:7447",
+            "tcp/224.0.0.1:7447",
+            "unixsock-stream//tmp/a",
+            "x" * 9000,
+        ):
+            transport.suggest(address)
+        assert len(transport._suggestions) == 0
+        transport.suggest("tcp/127.0.0.1:7447")
+        transport.suggest("tcp/8.8.8.8:7447")
+    assert [len(transport._suggestions) for transport in (near, far, client)] == [2, 1, 0]
+    for number in range(5000):
+        far.suggest(f"tcp/8.{number % 200}.{number // 200}.8:7447")
+        far.suggest(f"tcp/8.8.8.{number % 250}:7447")
+    assert len(far._suggestions) <= 256
+    assert len(far._suggestions.take()) == 4
+
+
+async def test_told_is_where_one_machine_listens_with_the_port_that_it_has() -> None:
+    assert tellable(("tcp/0.0.0.0:7447", "tcp/192.168.1.5:7447", "tls/192.168.1.5:7448")) == (
+        "tcp/192.168.1.5:7447",
+    )
+    (chosen,) = with_ports(("tcp/127.0.0.1:0",))
+    assert is_endpoint(chosen)
+    assert with_ports((chosen, "tls/127.0.0.1:0")) == (chosen, "tls/127.0.0.1:0")

@@ -11,6 +11,7 @@ import sys
 import msgspec
 
 from dicast.daemon.config_schema import Settings
+from dicast.transports.zenoh_places import is_endpoint
 
 ZENOH = "zenoh"
 ADDRESSES_MAX = 4
@@ -45,6 +46,7 @@ def with_lan(settings: Settings) -> tuple[Settings, Lan]:
         return settings, Lan(problem="this machine has no address on a private network")
     table: dict[str, object] = {
         "listen": [f"tcp/{address}:0" for address in addresses],
+        "connect": [one for text in settings.peers if is_endpoint(one := text.removeprefix("zenoh="))],
         "interface": ",".join(addresses),
         "public": True,
     }

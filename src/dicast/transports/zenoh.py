@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +23,8 @@ from dicast.transports.backoff import Backoff
 from dicast.transports.inlet import Inlet
 from dicast.transports.newcomers import SETTLE_SECONDS, Greeter, Recent, Repeated
 from dicast.transports.packet_queue import PacketQueue
+from dicast.transports.queued import first_to_end
+from dicast.transports.zenoh_places import Suggestions, tellable, with_ports
 
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
 CLOSE_SECONDS_MAX = 1.0  # closing says goodbye to every peer
@@ -30,6 +34,11 @@ WAIT_BEFORE_DROP_US = 50_000  # for a link that is full, on the writing thread, 
 RETRY_MS_FIRST = 200  # a router that was restarted is back at once
 RETRY_MS_MAX = 1_000  # Zenoh's own cap of 4 s would be longer than a round takes
 CLIENT_OPEN_MS_MAX = 5_000  # a client has no session without its router: opening waits, on the thread
+LOOK_SECONDS = 1.0  # how soon it is noticed that nobody is there
+LONELY_LOOKS = 3  # with nobody there: then the session is opened again with what was suggested
+TRY_LOOKS = 10  # what suggested endpoints get to answer before others are tried
+PING_LOOKS = 15  # one peer is asked for its time so often
+PING_SECONDS_MAX = 2.0
 PEERS_KNOWN_MAX = 1024  # tokens remembered: as many peers as a node keeps
 
 
@@ -68,6 +77,11 @@ class ZenohTransport:
         self._greeter = Greeter(self._recent, self._queue.put)
         self._is_open = False
         self._peers: dict[str, None] = {}
+        self._listening = settings.listen
+        self._suggestions = Suggestions(settings.listen)
+        self._dialled: dict[str, str] = {}
+        """Endpoints of ours that lead to a peer, by its id."""
+        self._round_trip_ms: int | None = None
         self._state = "starting"
         self._problem = ""
         self._sent = 0
@@ -89,8 +103,17 @@ class ZenohTransport:
             self._queue.put(wire)
 
     def peers(self) -> Sequence[str]:
-        """Zenoh ids of the nodes on the topic."""
-        return list(self._peers)
+        """Nodes on the topic: the endpoint where we dialled them, or their Zenoh id."""
+        return [self._dialled.get(peer, peer) for peer in self._peers]
+
+    def addresses(self) -> Sequence[str]:
+        """Endpoints where it listens, while it does, that name one machine."""
+        return tellable(self._listening) if self._is_open else ()
+
+    def suggest(self, address: str) -> None:
+        """Somebody may listen there: tried while nobody is on the topic. Never raises."""
+        if address not in (*self._listening, *self._settings.connect) and not self._settings.is_client:
+            self._suggestions.add(address)
 
     def health(self) -> TransportHealth:
         """Whether the session stands, and how many are on the topic."""
@@ -101,6 +124,7 @@ class ZenohTransport:
             sent=self._sent,
             received=received,
             dropped=self._queue.dropped + dropped,
+            round_trip_ms=self._round_trip_ms if self._peers else None,
         )
 
     async def stop(self) -> None:
@@ -108,6 +132,7 @@ class ZenohTransport:
         self._state = "stopped"
         if self._is_open:
             await self._queue.flush(FLUSH_SECONDS_MAX)
+        self._is_open = False
         if self._inlet is not None:
             self._inlet.close()
         self._greeter.stop()
@@ -130,18 +155,25 @@ class ZenohTransport:
                 backoff.connected()
                 settling = loop.call_later(SETTLE_SECONDS, self._settled)
                 try:
-                    await self._write(publisher)
+                    await first_to_end(self._write(publisher), self._watch(key))
                 finally:
                     settling.cancel()
             except (zenoh.ZError, OSError, ValueError, RuntimeError) as error:
                 self._problem = described(error)
-            self._is_open, self._state = False, "down"
+            self._is_open, self._state = False, "down" if self._problem else "starting"
             await loop.run_in_executor(self._thread, self._close)
-            await asyncio.sleep(backoff.next_seconds())
+            self._peers.clear()
+            if self._problem:
+                await asyncio.sleep(backoff.next_seconds())
 
     def _open(self, key: str, inlet: Inlet, loop: asyncio.AbstractEventLoop) -> Any:
         """On the thread: a session, who is there, what they say, and a token that says that we are there."""
-        session: Any = zenoh.open(_config(self._settings))
+        self._listening = with_ports(self._listening)
+        try:
+            session: Any = zenoh.open(_config(self._settings, self._listening, self._suggestions.tried))
+        except zenoh.ZError:
+            self._listening = self._settings.listen  # somebody may have taken the port
+            raise
         self._session = session
         own = f"{key}/at/{session.zid()}"
 
@@ -159,6 +191,7 @@ class ZenohTransport:
         publisher = session.declare_publisher(
             f"{key}/packet", congestion_control=zenoh.CongestionControl.DROP
         )
+        session.declare_queryable(f"{key}/ping/{session.zid()}", _answer)
         self._token = session.liveliness().declare_token(own)
         return publisher
 
@@ -167,6 +200,40 @@ class ZenohTransport:
         if session is not None:
             with suppress(zenoh.ZError):
                 session.close()
+
+    async def _watch(self, key: str) -> None:
+        """Until nobody is there and somebody was suggested; meanwhile now and then one peer is asked."""
+        loop, looks, lonely = asyncio.get_running_loop(), 0, 0
+        patience = TRY_LOOKS if self._suggestions.tried else LONELY_LOOKS
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            looks, lonely = looks + 1, 0 if self._peers else lonely + 1
+            if lonely >= patience and self._suggestions.take():
+                return
+            if self._peers and looks % PING_LOOKS == 1:
+                peer = random.choice(list(self._peers))  # noqa: S311 (any will do)
+                await loop.run_in_executor(self._thread, self._ping, f"{key}/ping/{peer}", loop)
+
+    def _ping(self, place: str, loop: asyncio.AbstractEventLoop) -> None:
+        """On the thread: how long a peer takes to answer; one that does not says nothing."""
+        began = time.monotonic()
+
+        def answered(reply: Any) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                if reply.ok is not None:
+                    loop.call_soon_threadsafe(self._time, time.monotonic() - began)
+
+        with suppress(zenoh.ZError):
+            self._session.get(place, answered, timeout=PING_SECONDS_MAX)
+
+    def _time(self, seconds: float) -> None:
+        self._round_trip_ms = max(1, round(seconds * 1000))
+
+    def _find_dialled(self) -> None:
+        """On the thread: which peers are behind endpoints that we dialled."""
+        own = {*self._settings.connect, *self._suggestions.tried}
+        links: Any = self._session.info.links() if self._session is not None else ()
+        self._dialled = {str(link.zid): str(link.dst) for link in links if str(link.dst) in own}
 
     async def _write(self, publisher: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -195,16 +262,23 @@ class ZenohTransport:
             return
         if len(self._peers) < PEERS_KNOWN_MAX:
             self._peers[peer] = None
+        if self._thread is not None:
+            self._thread.submit(self._find_dialled)
         self._greeter.somebody_came()
 
 
-def _config(settings: ZenohSettings) -> zenoh.Config:
+def _answer(query: Any) -> None:
+    """On a thread of Zenoh's: somebody asks how far away we are."""
+    query.reply(query.key_expr, b"")
+
+
+def _config(settings: ZenohSettings, listening: Sequence[str], suggested: Sequence[str]) -> zenoh.Config:
     config: Any = zenoh.Config()
     has_multicast = bool(settings.interface)
     values: dict[str, object] = {
         "mode": "client" if settings.is_client else "peer",
-        "listen/endpoints": settings.listen,
-        "connect/endpoints": settings.connect,
+        "listen/endpoints": listening,
+        "connect/endpoints": [*settings.connect, *suggested],
         # As a peer Zenoh goes on trying by itself, and opening does not wait for it.
         "connect/timeout_ms": CLIENT_OPEN_MS_MAX if settings.is_client else -1,
         "connect/exit_on_failure": settings.is_client,
