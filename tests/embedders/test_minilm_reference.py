@@ -18,6 +18,8 @@ from dicast.embedders.minilm_reference import (
     exponential,
     gelu,
     multiply_in_order,
+    multiply_weight_in_order,
+    multiply_weight_in_pieces,
 )
 
 
@@ -57,6 +59,14 @@ def test_the_ordered_product_adds_one_product_after_another(
                 total = total + float(left[row, index]) * float(right[index, column])
             wanted[row, column] = total
     assert np.array_equal(multiply_in_order(left, right), wanted)
+
+
+@pytest.mark.parametrize("rows", [1, 16, 17, 40])
+def test_a_product_in_pieces_is_the_product(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    left, weight = random.normal(size=(rows, 384)), random.normal(size=(97, 384)).astype(np.float32)
+    apart = multiply_weight_in_pieces(left, weight) - multiply_weight_in_order(left, weight)
+    assert np.abs(apart).max() < 1e-12
 
 
 def test_quick_and_ordered_agree_far_below_the_margin(weights_path: Path) -> None:

@@ -21,6 +21,7 @@ from dicast.base.errors import AdapterError
 Matrix = npt.NDArray[np.float64]
 Function = Callable[[Matrix], Matrix]
 Multiply = Callable[[Matrix, Matrix], Matrix]
+Weight = npt.NDArray[np.float32]
 
 HIDDEN: Final = 384
 HEADS: Final = 12
@@ -38,12 +39,16 @@ _EXP_TERMS = 13
 _EXP_MIN = -708.0  # below it the result would be subnormal; it counts as 0
 _ERF_BANDS = ((0.0, 1.0, 20), (1.0, 2.0, 32), (2.0, 3.0, 48), (3.0, 6.0, 100))  # from 6 on erf rounds to 1
 _GELU_ROWS = 16  # rows at a time, so that the many passes over them stay in the processor's cache
+_PRODUCT_ROWS = 16
+_PRODUCTS_MAX = 1 << 18
+"""Of numbers a piece: OpenBLAS gives larger ones to threads, which then spin for longer than they work."""
 
 
 class Arithmetic(msgspec.Struct, frozen=True):
-    """The two operations in which machines differ: sums of products, and e^x for x ≤ 0."""
+    """The operations in which machines differ: sums of products (of a weight, too), and e^x for x ≤ 0."""
 
     multiply: Multiply
+    multiply_weight: Callable[[Matrix, Weight], Matrix]
     exponential: Function
 
 
@@ -73,7 +78,7 @@ class TensorFile:
             for start, end in [entry["data_offsets"]]
         }
 
-    def floats(self, name: str) -> npt.NDArray[np.float32]:
+    def floats(self, name: str) -> Weight:
         """The tensor as it lies in the file, not copied."""
         place = self.places[name]
         flat = np.frombuffer(self._map, dtype="<f4", count=place.length // 4, offset=place.start)
@@ -86,7 +91,7 @@ class TensorFile:
 
 
 class MiniLmReference:
-    """all-MiniLM-L6-v2 in float64; weights are widened one tensor at a time, so little memory is held."""
+    """all-MiniLM-L6-v2 in float64; weights are widened as they are used, so little memory is held."""
 
     def __init__(self, path: Path) -> None:
         self._tensors = TensorFile(path)
@@ -129,8 +134,8 @@ class MiniLmReference:
         return context
 
     def _linear(self, rows: Matrix, name: str, how: Arithmetic) -> Matrix:
-        weight = self._tensors.floats(f"{name}.weight").astype(np.float64)
-        return how.multiply(rows, weight.T) + self._tensors.floats(f"{name}.bias").astype(np.float64)
+        product = how.multiply_weight(rows, self._tensors.floats(f"{name}.weight"))
+        return product + self._tensors.floats(f"{name}.bias").astype(np.float64)
 
     def _normalise(self, rows: Matrix, name: str, how: Arithmetic) -> Matrix:
         scale = self._tensors.floats(f"{name}.weight").astype(np.float64)
@@ -143,10 +148,37 @@ class MiniLmReference:
 def multiply_in_order(left: Matrix, right: Matrix) -> Matrix:
     """Matrix product whose sums run over ascending inner index, one rounding a product and one a sum."""
     total = np.zeros((left.shape[0], right.shape[1]))
+    products = np.empty_like(total)
     rows = np.ascontiguousarray(right)
     for index in range(left.shape[1]):
-        total += left[:, index, None] * rows[index]
+        np.multiply(left[:, index, None], rows[index], out=products)
+        total += products
     return total
+
+
+def multiply_weight_in_order(rows: Matrix, weight: Weight) -> Matrix:
+    """`rows` × `weight` transposed, in the same order."""
+    return multiply_in_order(rows, weight.astype(np.float64).T)
+
+
+def multiply_in_pieces(left: Matrix, right: Matrix) -> Matrix:
+    """Matrix product, some rows at a time: on one core."""
+    product = np.empty((len(left), right.shape[1]))
+    for top in range(0, len(left), _PRODUCT_ROWS):
+        here = slice(top, top + _PRODUCT_ROWS)
+        np.matmul(left[here], right, out=product[here])
+    return product
+
+
+def multiply_weight_in_pieces(rows: Matrix, weight: Weight) -> Matrix:
+    """`rows` × `weight` transposed; the weight is widened and used piece by piece, within a core's cache."""
+    outer, inner = weight.shape
+    product = np.empty((len(rows), outer))
+    width = max(1, _PRODUCTS_MAX // (_PRODUCT_ROWS * inner))
+    for left in range(0, outer, width):
+        here = slice(left, left + width)
+        product[:, here] = multiply_in_pieces(rows, weight[here].astype(np.float64).T)
+    return product
 
 
 def exponential(values: Matrix) -> Matrix:
@@ -204,5 +236,5 @@ def _row_sums(rows: Matrix, how: Arithmetic) -> Matrix:
     return how.multiply(rows, np.ones((rows.shape[1], 1)))
 
 
-ORDERED: Final = Arithmetic(multiply_in_order, exponential)
-QUICK: Final = Arithmetic(np.matmul, np.exp)
+ORDERED: Final = Arithmetic(multiply_in_order, multiply_weight_in_order, exponential)
+QUICK: Final = Arithmetic(multiply_in_pieces, multiply_weight_in_pieces, np.exp)
