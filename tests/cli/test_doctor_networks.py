@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
+from websockets.asyncio.server import serve
+from websockets.datastructures import Headers
+from websockets.http11 import Response
 
-from dicast.cli.doctor_checks import State, loopback_check
+from dicast.cli.doctor_checks import State, loopback_check, relay_checks
 from dicast.cli.doctor_networks import nat_check, port_checks, rehearsal, transport_checks, two_ends
 from dicast.daemon.config_schema import Settings
 from dicast.transports.relay import run_relay
@@ -99,3 +104,31 @@ def test_ends_that_dial_need_no_port_and_no_meeting_place_is_invented() -> None:
     router = {"connect": ["tls/hub.example.org:7448"], "interface": "auto"}
     assert two_ends("zenoh", router) == ({**router, "listen": (), "interface": ""},) * 2
     assert two_ends("custom", {}) is None
+
+
+async def test_the_clock_is_compared_by_the_date_beside_a_relays_document() -> None:
+    """Most relays say the time when their document is asked for, and not when a connection opens."""
+    ahead = email.utils.formatdate(time.time() + 600, usegmt=True)
+
+    def document(_connection, request) -> Response | None:
+        if "Upgrade" in request.headers:
+            return None
+        return Response(200, "OK", Headers({"Date": ahead, "Content-Length": "2"}), b"{}")
+
+    def forget_the_time(_connection, request, response) -> Response:
+        if "Upgrade" in request.headers:
+            del response.headers["Date"]
+        return response
+
+    async def answer(connection) -> None:
+        async for _ in connection:
+            await connection.send('["EOSE","doctor"]')
+
+    async with serve(
+        answer, "127.0.0.1", 0, process_request=document, process_response=forget_the_time
+    ) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        relay, clock = await relay_checks(Settings(relays=(url,)))
+    assert (relay.state, clock.state) == (State.OK, State.FAILED)
+    assert "behind the relays" in clock.detail
+    assert "NTP" in clock.fix

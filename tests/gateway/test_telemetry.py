@@ -9,14 +9,18 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from dicast.base.errors import ConfigurationError
+from dicast.daemon.api import StatusResult, TransportStatus
+from dicast.gateway.metrics import Metrics
 from dicast.gateway.telemetry import NoTelemetry, open_telemetry
 
 BODY = {"model": "any", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
@@ -110,7 +114,43 @@ def test_what_prometheus_reads(place) -> None:
         "dicast_agreement_ratio_sum 1.0",
         'dicast_rejections_total{reason="no_model"} 1.0',
         'dicast_packets_by_kind{kind="commit",transport="memory",way="received"} 3.0',
+        'dicast_packet_arrivals{transport="memory",way="first"}',
         "dicast_gateway_waiting 0.0",
         "dicast_open_rounds 1.0",
     ):
         assert line in page, page
+
+
+def test_how_networks_do_is_told_where_it_is_known() -> None:
+    slow = TransportStatus(
+        name="slow",
+        state="up",
+        detail="",
+        peers=(),
+        sent=0,
+        received=8,
+        dropped=0,
+        first=3,
+        copies=5,
+        lag_median_ms=40,
+        lag_p95_ms=900,
+        round_trip_ms=70,
+    )
+    numbers = ("pid", "uptime_s", "peers", "open_rounds", "inputs", "reports_dropped", "memory_mb")
+    counts = dict.fromkeys((*numbers, "packets_received", "packets_dropped", "packets_sent"), 0)
+    status: Any = partial(StatusResult, node_id="", network="main", version="", refused={}, **counts)
+    status = status(roles=(), models=(), embedders=(), transports=(slow,))
+    metrics = Metrics()
+    page = metrics.page(msgspec.structs.replace(status, transports=(slow,))).decode()
+    for line in (
+        'dicast_packet_arrivals{transport="slow",way="first"} 3.0',
+        'dicast_packet_arrivals{transport="slow",way="copy"} 5.0',
+        'dicast_packet_lag_seconds{quantile="0.5",transport="slow"} 0.04',
+        'dicast_packet_lag_seconds{quantile="0.95",transport="slow"} 0.9',
+        'dicast_round_trip_seconds{transport="slow"} 0.07',
+    ):
+        assert line in page, page
+    silent = msgspec.structs.replace(slow, lag_median_ms=None, lag_p95_ms=None, round_trip_ms=None)
+    page = metrics.page(msgspec.structs.replace(status, transports=(silent,))).decode()
+    assert "dicast_packet_lag_seconds{" not in page
+    assert "dicast_round_trip_seconds{" not in page

@@ -259,16 +259,24 @@ async def _relay(url: str) -> tuple[Check, int | None]:
     try:
         async with asyncio.timeout(RELAY_S), connect(url, open_timeout=RELAY_S) as socket:
             stamp = socket.response.headers.get("Date") if socket.response else None
-            offset = _offset_ms(stamp)
             began = time.monotonic()
             await socket.send('["REQ","doctor",{"kinds":[31411],"limit":1}]')
             await socket.recv()
             took_ms = (time.monotonic() - began) * 1000
+        offset = _offset_ms(stamp) if stamp else await _offset_by_document(url)
     except TimeoutError:
         return Check(name, State.FAILED, f"{url}: no answer within {RELAY_S:.0f} s", fix), None
     except Exception as error:  # the library, the resolver and TLS raise dozens of kinds
         return Check(name, State.FAILED, f"{url}: {error or type(error).__name__}", fix), None
     return Check(name, State.OK, f"{url}: answers in {took_ms:.0f} ms"), offset
+
+
+async def _offset_by_document(url: str) -> int | None:
+    """Few relays say the time when a connection opens; web servers say it beside the relay's document."""
+    from dicast.transports.nostr_terms import ask_terms
+
+    terms = await ask_terms(url)
+    return None if terms is None else _offset_ms(terms.date or None)
 
 
 def _offset_ms(stamp: str | None) -> int | None:

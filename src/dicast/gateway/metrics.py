@@ -6,7 +6,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from dicast.daemon.api import Answer, StatusResult
+from dicast.daemon.api import Answer, StatusResult, TransportStatus
 from dicast.protocol.messages import Usage
 
 VERDICT_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
@@ -45,6 +45,17 @@ class Metrics:
         self._peers = gauge("dicast_peers", "Nodes that the node knows.")
         self._rounds = gauge("dicast_open_rounds", "Rounds open at the node.")
         self._packets = gauge("dicast_packets", "Packets of the node.", ("transport", "way"))
+        self._arrivals = gauge(
+            "dicast_packet_arrivals", "Packets that came by it first, and copies.", ("transport", "way")
+        )
+        self._lag = gauge(
+            "dicast_packet_lag_seconds",
+            "How long after its first copy a packet comes, over the last 512.",
+            ("transport", "quantile"),
+        )
+        self._round_trip = gauge(
+            "dicast_round_trip_seconds", "To its server or nearest peer and back.", ("transport",)
+        )
         self._kinds = gauge("dicast_packets_by_kind", "Packets by kind.", ("transport", "kind", "way"))
         self._refusals = gauge("dicast_packets_refused", "Packets the node refused.", ("reason",))
 
@@ -75,7 +86,10 @@ class Metrics:
         """Everything, in Prometheus' text format, with the node's own numbers as of now."""
         self._peers.set(status.peers)
         self._rounds.set(status.open_rounds)
+        self._lag.clear()
+        self._round_trip.clear()
         for transport in status.transports:
+            self._tell_arrivals(transport)
             self._packets.labels(transport.name, "received").set(transport.received)
             self._packets.labels(transport.name, "sent").set(transport.sent)
             self._packets.labels(transport.name, "dropped").set(transport.dropped)
@@ -86,3 +100,14 @@ class Metrics:
         for reason, count in status.refused.items():
             self._refusals.labels(reason).set(count)
         return generate_latest(self._registry)
+
+    def _tell_arrivals(self, transport: TransportStatus) -> None:
+        """Numbers that a transport does not know yet, or no longer, are left out."""
+        name = transport.name
+        self._arrivals.labels(name, "first").set(transport.first)
+        self._arrivals.labels(name, "copy").set(transport.copies)
+        for quantile, lag_ms in (("0.5", transport.lag_median_ms), ("0.95", transport.lag_p95_ms)):
+            if lag_ms is not None:
+                self._lag.labels(name, quantile).set(lag_ms / 1000)
+        if transport.round_trip_ms is not None:
+            self._round_trip.labels(name).set(transport.round_trip_ms / 1000)
