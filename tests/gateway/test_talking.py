@@ -136,7 +136,6 @@ UNSUPPORTED = {
     "tools": [{"type": "web_search"}],
     "logit_bias": {"1": 1},
     "modalities": ["audio"],
-    "stream_options": {"dicast": "optimistic"},
 }
 
 

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicast.client import AskKeywords
+from dicast.daemon.provisional import Piece
 from dicast.gateway.asking import Agreed, Wanted
 from dicast.gateway.bodies import read_body
 from dicast.gateway.conversation import Part, Turn, conversation, text_of
 from dicast.gateway.errors import Dialect, GatewayError
+from dicast.gateway.flow import Settled, marked, reading_along, shown
 from dicast.gateway.frames import FrameFields, frame_of_headers, frame_options
 from dicast.gateway.json_format import JsonForm
 from dicast.gateway.neutral import Neutral, check_neutral
@@ -88,14 +90,18 @@ class MessagesRoute:
         offered = offer(anthropic_tools(body.tools), anthropic_choice(body.tool_choice))
         wanted = _wanted(body, request, offered)
         if body.stream:
-            return await self._parts.stream(
-                request, wanted, PING, lambda agreed: tuple(_events(agreed, offered)), _failed
-            )
+            wanted = reading_along(request, body.dicast, wanted)
+            return await self._parts.stream(request, wanted, _Telling(body.model, offered))
         agreed = await self._parts.agreed(request, wanted)
         text, call = said_by(agreed, offered)
         content = [_tool_use(agreed, call) if call else {"type": "text", "text": text}]
-        answer = {**_message(agreed), "content": content, "stop_reason": _stop(agreed, call)}
-        return json_response({**answer, "usage": _usage(agreed)}, dicast_headers(agreed.field))
+        answer = {
+            **_message(agreed.request_id, agreed.model),
+            "content": content,
+            "stop_reason": _stop(agreed, call),
+        }
+        told = {"usage": _usage(agreed), "dicast": agreed.field}
+        return json_response({**answer, **told}, dicast_headers(agreed.field))
 
 
 def _wanted(body: MessagesRequest, request: Request, offered: Offer) -> Wanted:
@@ -109,20 +115,15 @@ def _wanted(body: MessagesRequest, request: Request, offered: Offer) -> Wanted:
     return with_form(said, options, JsonForm(), offered)
 
 
-def _failed(error: GatewayError) -> Iterable[bytes]:
-    return (event(error.body(Dialect.ANTHROPIC), "error"),)
-
-
-def _message(agreed: Agreed) -> dict[str, Any]:
+def _message(request_id: str, model: str) -> dict[str, Any]:
     return {
-        "id": f"msg_{agreed.request_id}",
+        "id": f"msg_{request_id}",
         "type": "message",
         "role": "assistant",
-        "model": agreed.model,
+        "model": model,
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "dicast": agreed.field,
     }
 
 
@@ -151,27 +152,58 @@ def _stop(agreed: Agreed, call: Call | None) -> str:
     return "max_tokens" if agreed.cut else "end_turn"
 
 
-def _events(agreed: Agreed, offered: Offer) -> Iterator[bytes]:
-    usage = _usage(agreed)
-    text, call = said_by(agreed, offered)
+class _Telling:
+    """A message that is streamed."""
 
-    def said(name: str, **fields: Any) -> bytes:
-        return event({"type": name, **fields}, name)
+    waiting = PING
 
-    begun = {**_message(agreed), "usage": {**usage, "output_tokens": 0}}
-    yield said("message_start", message=begun)
-    block: dict[str, Any] = {"type": "text", "text": ""}
-    if call:
-        block = {**_tool_use(agreed, call), "input": {}}
-    yield said("content_block_start", index=0, content_block=block)
-    if call:
-        arguments = msgspec.json.encode(call.arguments).decode()
-        yield said(
-            "content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": arguments}
-        )
-    for piece in pieces(text):
-        yield said("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
-    yield said("content_block_stop", index=0)
-    ending = {"stop_reason": _stop(agreed, call), "stop_sequence": None}
-    yield said("message_delta", delta=ending, usage=usage)
-    yield said("message_stop")
+    def __init__(self, model: str, offered: Offer) -> None:
+        self._model = model
+        self._offered = offered
+        self._has_begun = False
+
+    def provisional(self, request_id: str, piece: Piece) -> Iterator[bytes]:
+        """A piece before the verdict."""
+        if not self._has_begun:
+            yield from self._begin(_message(request_id, self._model), {"type": "text", "text": ""})
+        yield _delta({"type": "text_delta", "text": shown(piece)}, dicast=marked(piece))
+
+    def agreed(self, agreed: Agreed, settled: Settled) -> Iterator[bytes]:
+        """What is left of the answer, or the call, and the end."""
+        usage = _usage(agreed)
+        text, call = said_by(agreed, self._offered)
+        if not self._has_begun:
+            block: dict[str, Any] = {"type": "text", "text": ""}
+            if call:
+                block = {**_tool_use(agreed, call), "input": {}}
+            message = {**_message(agreed.request_id, agreed.model), "dicast": settled.field}
+            yield from self._begin(message, block, usage["input_tokens"])
+        if call:
+            arguments = msgspec.json.encode(call.arguments).decode()
+            yield _delta({"type": "input_json_delta", "partial_json": arguments})
+        for piece in pieces(text if self._offered.is_open else settled.rest):
+            yield _delta({"type": "text_delta", "text": piece})
+        yield _said("content_block_stop", index=0)
+        ending = {"stop_reason": _stop(agreed, call), "stop_sequence": None}
+        yield _said("message_delta", delta=ending, usage=usage, dicast=settled.field)
+        yield _said("message_stop")
+
+    def failed(self, error: GatewayError) -> Iterable[bytes]:
+        """There is no answer."""
+        return (event(error.body(Dialect.ANTHROPIC), "error"),)
+
+    def _begin(
+        self, message: dict[str, Any], block: dict[str, Any], input_tokens: int = 0
+    ) -> Iterator[bytes]:
+        self._has_begun = True
+        begun = {**message, "usage": {"input_tokens": input_tokens, "output_tokens": 0}}
+        yield _said("message_start", message=begun)
+        yield _said("content_block_start", index=0, content_block=block)
+
+
+def _said(name: str, **fields: Any) -> bytes:
+    return event({"type": name, **fields}, name)
+
+
+def _delta(delta: dict[str, Any], **more: Any) -> bytes:
+    return _said("content_block_delta", index=0, delta=delta, **more)

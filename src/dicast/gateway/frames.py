@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -35,6 +35,7 @@ class FrameFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     labels: Texts | None = None
     exact: Texts | None = None
     fuzzy: Texts | None = None
+    stream: Literal["optimistic", "verified"] | None = None
 
 
 HEADERS: dict[str, str] = {
@@ -88,6 +89,11 @@ def frame_options(
         "models": accepted,
     }
     return AskKeywords(**{name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
+
+
+def waits_for_verdict(body: FrameFields, headers: FrameFields) -> bool:
+    """Whether a stream shall tell nothing before the verdict."""
+    return _merged(body, headers).stream == "verified"
 
 
 def _models(named: str, others: tuple[str, ...]) -> tuple[str, ...]:

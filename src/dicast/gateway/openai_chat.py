@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicast.client import AskKeywords
+from dicast.daemon.provisional import Piece
 from dicast.gateway.asking import Agreed, Wanted
 from dicast.gateway.bodies import read_body
 from dicast.gateway.conversation import Conversation, Turn, check_size, conversation
 from dicast.gateway.errors import Dialect, GatewayError, invalid, unsupported
+from dicast.gateway.flow import Settled, marked, reading_along, shown
 from dicast.gateway.json_format import JsonForm, ResponseFormat, json_form
 from dicast.gateway.neutral import Neutral
 from dicast.gateway.openai_fields import (
@@ -22,6 +24,7 @@ from dicast.gateway.openai_fields import (
     Tokens,
     envelope,
     finish_of,
+    frame_of_stream,
     options_of,
     usage_of,
 )
@@ -94,14 +97,8 @@ class ChatRoute:
         offered = offer(openai_tools(body.tools), openai_choice(body.tool_choice))
         wanted = _wanted(body, request, offered)
         if body.stream:
-            with_usage = body.includes_usage()
-            return await self._parts.stream(
-                request,
-                wanted,
-                WAITING,
-                lambda agreed: tuple(_chunks(agreed, offered, with_usage)),
-                failed_stream,
-            )
+            wanted = reading_along(request, frame_of_stream(body.dicast, body.stream_options), wanted)
+            return await self._parts.stream(request, wanted, _Telling(body, offered))
         agreed = await self._parts.agreed(request, wanted)
         text, call = said_by(agreed, offered)
         message: dict[str, Any] = {"role": "assistant", "content": None if call else text, "refusal": None}
@@ -110,7 +107,7 @@ class ChatRoute:
         finish = "tool_calls" if call else finish_of(agreed)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
         answer = {
-            **envelope("chatcmpl", "chat.completion", agreed),
+            **envelope("chatcmpl", "chat.completion", agreed.request_id, agreed.model),
             "choices": [choice],
             "usage": usage_of(agreed.usage),
             "dicast": agreed.field,
@@ -158,21 +155,44 @@ def _written(agreed: Agreed, call: Call) -> dict[str, Any]:
     return {"id": f"call_{agreed.request_id[:24]}", "type": "function", "function": function}
 
 
-def _chunks(agreed: Agreed, offered: Offer, with_usage: bool) -> Iterator[bytes]:
-    head = envelope("chatcmpl", "chat.completion.chunk", agreed)
+class _Telling:
+    """A chat that is streamed."""
 
-    text, call = said_by(agreed, offered)
+    waiting = WAITING
 
-    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    def __init__(self, body: ChatRequest, offered: Offer) -> None:
+        self._model = body.model
+        self._offered = offered
+        self._with_usage = body.includes_usage()
+        self._head: dict[str, Any] = {}
+
+    def provisional(self, request_id: str, piece: Piece) -> Iterator[bytes]:
+        """A piece before the verdict."""
+        yield from self._begin(request_id, self._model)
+        yield self._chunk({"content": shown(piece)}, dicast=marked(piece))
+
+    def agreed(self, agreed: Agreed, settled: Settled) -> Iterator[bytes]:
+        """What is left of the answer, or the call, and the end."""
+        text, call = said_by(agreed, self._offered)
+        yield from self._begin(agreed.request_id, agreed.model)
+        if call:
+            yield self._chunk({"tool_calls": [{"index": 0, **_written(agreed, call)}]})
+        for piece in pieces(text if self._offered.is_open else settled.rest):
+            yield self._chunk({"content": piece})
+        yield self._chunk({}, "tool_calls" if call else finish_of(agreed), dicast=settled.field)
+        if self._with_usage:
+            yield event({**self._head, "choices": [], "usage": usage_of(agreed.usage)})
+        yield DONE
+
+    def failed(self, error: GatewayError) -> Iterable[bytes]:
+        """There is no answer."""
+        return failed_stream(error)
+
+    def _begin(self, request_id: str, model: str) -> Iterator[bytes]:
+        if not self._head:
+            self._head = envelope("chatcmpl", "chat.completion.chunk", request_id, model)
+            yield self._chunk({"role": "assistant", "content": ""})
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return event({**head, "choices": [choice], **more})
-
-    yield chunk({"role": "assistant", "content": ""})
-    if call:
-        yield chunk({"tool_calls": [{"index": 0, **_written(agreed, call)}]})
-    for piece in pieces(text):
-        yield chunk({"content": piece})
-    yield chunk({}, "tool_calls" if call else finish_of(agreed), dicast=agreed.field)
-    if with_usage:
-        yield event({**head, "choices": [], "usage": usage_of(agreed.usage)})
-    yield DONE
+        return event({**self._head, "choices": [choice], **more})

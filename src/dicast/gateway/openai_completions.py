@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicast.daemon.provisional import Piece
 from dicast.gateway.asking import Agreed, Wanted
 from dicast.gateway.bodies import read_body
 from dicast.gateway.conversation import Turn, conversation
-from dicast.gateway.errors import unsupported
+from dicast.gateway.errors import GatewayError, unsupported
+from dicast.gateway.flow import Settled, marked, reading_along, shown
 from dicast.gateway.neutral import Neutral
 from dicast.gateway.openai_chat import DONE, WAITING, failed_stream
 from dicast.gateway.openai_fields import (
@@ -19,6 +21,7 @@ from dicast.gateway.openai_fields import (
     Shared,
     envelope,
     finish_of,
+    frame_of_stream,
     options_of,
     usage_of,
 )
@@ -51,13 +54,12 @@ class CompletionRoute:
         options = options_of(body, request, NEUTRAL, body.max_tokens)
         wanted = Wanted(conversation([Turn("user", _prompt(body.prompt))]).prompt, options)
         if body.stream:
-            with_usage = body.includes_usage()
-            return await self._parts.stream(
-                request, wanted, WAITING, lambda agreed: _chunks(agreed, with_usage), failed_stream
-            )
+            wanted = reading_along(request, frame_of_stream(body.dicast, body.stream_options), wanted)
+            return await self._parts.stream(request, wanted, _Telling(body))
         agreed = await self._parts.agreed(request, wanted)
-        answer = {**_text(agreed, agreed.text, finish_of(agreed)), "usage": usage_of(agreed.usage)}
-        return json_response({**answer, "dicast": agreed.field}, dicast_headers(agreed.field))
+        told = {"usage": usage_of(agreed.usage), "dicast": agreed.field}
+        answer = {**_head(agreed.request_id, agreed.model), **_text(agreed.text, finish_of(agreed)), **told}
+        return json_response(answer, dicast_headers(agreed.field))
 
 
 def _prompt(given: Any) -> str:
@@ -69,15 +71,39 @@ def _prompt(given: Any) -> str:
             raise unsupported("prompt", "It is one text; tokens and several prompts do not travel.")
 
 
-def _text(agreed: Agreed, text: str, finish: str | None) -> dict[str, Any]:
-    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
-    return {**envelope("cmpl", "text_completion", agreed), "choices": [choice]}
+def _text(text: str, finish: str | None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish}]}
 
 
-def _chunks(agreed: Agreed, with_usage: bool) -> Iterator[bytes]:
-    for piece in pieces(agreed.text):
-        yield event(_text(agreed, piece, None))
-    yield event({**_text(agreed, "", finish_of(agreed)), "dicast": agreed.field})
-    if with_usage:
-        yield event({**_text(agreed, "", None), "choices": [], "usage": usage_of(agreed.usage)})
-    yield DONE
+class _Telling:
+    """A completion that is streamed."""
+
+    waiting = WAITING
+
+    def __init__(self, body: CompletionRequest) -> None:
+        self._model = body.model
+        self._with_usage = body.includes_usage()
+        self._head: dict[str, Any] = {}
+
+    def provisional(self, request_id: str, piece: Piece) -> Iterator[bytes]:
+        """A piece before the verdict."""
+        self._head = self._head or _head(request_id, self._model)
+        yield event({**self._head, **_text(shown(piece), None), "dicast": marked(piece)})
+
+    def agreed(self, agreed: Agreed, settled: Settled) -> Iterator[bytes]:
+        """What is left of the answer, and the end."""
+        head = self._head or _head(agreed.request_id, agreed.model)
+        for piece in pieces(settled.rest):
+            yield event({**head, **_text(piece, None)})
+        yield event({**head, **_text("", finish_of(agreed)), "dicast": settled.field})
+        if self._with_usage:
+            yield event({**head, "choices": [], "usage": usage_of(agreed.usage)})
+        yield DONE
+
+    def failed(self, error: GatewayError) -> Iterable[bytes]:
+        """There is no answer."""
+        return failed_stream(error)
+
+
+def _head(request_id: str, model: str) -> dict[str, Any]:
+    return envelope("cmpl", "text_completion", request_id, model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -11,7 +11,6 @@ from starlette.requests import Request
 from dicast.base.limits import MAX_TOKENS_MAX, TEMPERATURE_MILLI_MAX
 from dicast.client import AskKeywords
 from dicast.gateway.asking import Agreed
-from dicast.gateway.errors import unsupported
 from dicast.gateway.frames import FrameFields, frame_of_headers, frame_options
 from dicast.gateway.neutral import Neutral, check_neutral
 from dicast.protocol.messages import Usage
@@ -21,11 +20,11 @@ Temperature = Annotated[float, msgspec.Meta(ge=0, le=TEMPERATURE_MILLI_MAX / 100
 
 
 class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`stream_options`; `dicast` may say `verified`, which is what every stream is."""
+    """`stream_options`; `dicast` says whether the stream waits for the verdict."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
-    dicast: str = "verified"
+    dicast: Literal["optimistic", "verified"] | None = None
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,8 +67,6 @@ SHARED_NEUTRAL: Neutral = {
 def options_of(body: Shared, request: Request, neutral: Neutral, max_tokens: int | None) -> AskKeywords:
     """What to ask with. Raises GatewayError for what the network cannot do."""
     check_neutral(msgspec.structs.asdict(body), neutral)
-    if body.stream_options is not None and body.stream_options.dicast != "verified":
-        raise unsupported("stream_options.dicast", "Streams wait for the verdict: there is only `verified`.")
     headers = frame_of_headers(request.headers.items())
     options = frame_options(body.model, body.models, body.dicast, headers)
     if max_tokens is not None:
@@ -87,13 +84,20 @@ def usage_of(usage: Usage | None) -> dict[str, int] | None:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def envelope(prefix: str, kind: str, agreed: Agreed) -> dict[str, Any]:
+def frame_of_stream(body: FrameFields, options: StreamOptions | None) -> FrameFields:
+    """The frame, with what `stream_options` says of it: the dialect's own place stands above ours."""
+    if options is None or options.dicast is None:
+        return body
+    return msgspec.structs.replace(body, stream=options.dicast)
+
+
+def envelope(prefix: str, kind: str, request_id: str, model: str) -> dict[str, Any]:
     """What every answer and every chunk begins with."""
     return {
-        "id": f"{prefix}-{agreed.request_id}",
+        "id": f"{prefix}-{request_id}",
         "object": kind,
         "created": int(time.time()),
-        "model": agreed.model,
+        "model": model,
     }
 
 

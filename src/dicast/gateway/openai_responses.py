@@ -10,15 +10,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicast.daemon.provisional import Piece
 from dicast.gateway.asking import Agreed, Wanted
 from dicast.gateway.bodies import read_body
 from dicast.gateway.conversation import CalledFunction, Content, ToolCall, Turn, conversation
 from dicast.gateway.errors import GatewayError, invalid, unsupported
+from dicast.gateway.flow import Settled, marked, reading_along, shown
 from dicast.gateway.frames import FrameFields, frame_of_headers, frame_options
 from dicast.gateway.json_format import JsonSchema, ResponseFormat, json_form
 from dicast.gateway.neutral import Neutral, check_neutral
 from dicast.gateway.openai_chat import WAITING, said_by, with_form
-from dicast.gateway.openai_fields import StreamOptions, Temperature, Tokens
+from dicast.gateway.openai_fields import StreamOptions, Temperature, Tokens, frame_of_stream
 from dicast.gateway.parts import Parts
 from dicast.gateway.replies import event, json_response, pieces
 from dicast.gateway.told import dicast_headers
@@ -116,11 +118,8 @@ class ResponsesRoute:
         offered = offer(openai_tools(body.tools), openai_choice(body.tool_choice))
         wanted = _wanted(body, request, offered)
         if body.stream:
-
-            def told(agreed: Agreed) -> Iterable[bytes]:
-                return tuple(_events(_whole(body, agreed, offered)))
-
-            return await self._parts.stream(request, wanted, WAITING, told, _failed)
+            wanted = reading_along(request, frame_of_stream(body.dicast, body.stream_options), wanted)
+            return await self._parts.stream(request, wanted, _Telling(body, offered))
         agreed = await self._parts.agreed(request, wanted)
         return json_response(_whole(body, agreed, offered), dicast_headers(agreed.field))
 
@@ -230,57 +229,87 @@ def _call_item(agreed: Agreed, call: Call) -> dict[str, Any]:
     }
 
 
-def _events(whole: dict[str, Any]) -> Iterator[bytes]:
-    """The stream of a response that is known whole, in the order that clients expect."""
-    item = whole["output"][0]
-    begun: dict[str, Any] = {
-        **whole,
-        "status": "in_progress",
-        "output": [],
-        "usage": None,
-        "incomplete_details": None,
-    }
-    yielded = 0
+class _Telling:
+    """A response that is streamed: its events in the order that clients expect."""
 
-    def said(kind: str, /, **fields: Any) -> bytes:
-        nonlocal yielded
-        yielded += 1
-        return event({"type": kind, "sequence_number": yielded - 1, **fields}, kind)
+    waiting = WAITING
 
-    yield said("response.created", response=begun)
-    yield said("response.in_progress", response=begun)
-    if item["type"] == "message":
-        yield from _text_events(item, said)
-    else:
-        yield from _call_events(item, said)
-    yield said(f"response.{whole['status']}", response=whole)
+    def __init__(self, body: ResponsesRequest, offered: Offer) -> None:
+        self._body = body
+        self._offered = offered
+        self._number = 0
+        self._request_id = ""
 
+    def provisional(self, request_id: str, piece: Piece) -> Iterator[bytes]:
+        """A piece before the verdict."""
+        if not self._request_id:
+            nothing = Agreed("", request_id, self._body.model, None, cut=False, field={"provisional": True})
+            whole = _whole(self._body, nothing, self._offered)
+            yield from self._begin(whole, request_id)
+            yield from self._begin_text(whole["output"][0])
+        yield self._delta(shown(piece), dicast=marked(piece))
 
-def _text_events(item: dict[str, Any], said: Any) -> Iterator[bytes]:
-    part = item["content"][0]
-    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
-    begun: dict[str, Any] = {**item, "status": "in_progress", "content": []}
-    yield said("response.output_item.added", output_index=0, item=begun)
-    yield said("response.content_part.added", **place, part={**part, "text": ""})
-    for piece in pieces(part["text"]):
-        yield said("response.output_text.delta", **place, delta=piece, logprobs=[])
-    yield said("response.output_text.done", **place, text=part["text"], logprobs=[])
-    yield said("response.content_part.done", **place, part=part)
-    yield said("response.output_item.done", output_index=0, item=item)
+    def agreed(self, agreed: Agreed, settled: Settled) -> Iterator[bytes]:
+        """What is left of the answer, or the call, and the end, which tells the agreed answer whole."""
+        is_new = not self._request_id
+        whole = _whole(self._body, agreed, self._offered)
+        whole["dicast"] = settled.field
+        item = whole["output"][0]
+        if is_new:
+            yield from self._begin(whole, agreed.request_id)
+        if item["type"] != "message":
+            yield from self._call(item)
+        else:
+            text = item["content"][0]["text"]
+            yield from self._text(item, is_new, text if self._offered.is_open else settled.rest)
+        whole["id"] = f"resp_{self._request_id}"
+        yield self._said(f"response.{whole['status']}", response=whole)
 
+    def failed(self, error: GatewayError) -> Iterable[bytes]:
+        """There is no answer."""
+        fields = {"code": error.code, "message": error.message, "param": error.field}
+        told = {} if error.told is None else {"dicast": error.told}
+        return (self._said("error", **fields, **told),)
 
-def _call_events(item: dict[str, Any], said: Any) -> Iterator[bytes]:
-    place = {"item_id": item["id"], "output_index": 0}
-    begun: dict[str, Any] = {**item, "status": "in_progress", "arguments": ""}
-    yield said("response.output_item.added", output_index=0, item=begun)
-    yield said("response.function_call_arguments.delta", **place, delta=item["arguments"])
-    yield said(
-        "response.function_call_arguments.done", **place, name=item["name"], arguments=item["arguments"]
-    )
-    yield said("response.output_item.done", output_index=0, item=item)
+    def _begin(self, whole: dict[str, Any], request_id: str) -> Iterator[bytes]:
+        self._request_id = request_id
+        fresh: dict[str, Any] = {"output": [], "usage": None, "incomplete_details": None}
+        begun = {**whole, "status": "in_progress", **fresh}
+        yield self._said("response.created", response=begun)
+        yield self._said("response.in_progress", response=begun)
 
+    def _begin_text(self, item: dict[str, Any]) -> Iterator[bytes]:
+        begun: dict[str, Any] = {**item, "status": "in_progress", "content": []}
+        yield self._said("response.output_item.added", output_index=0, item=begun)
+        part = {**item["content"][0], "text": ""}
+        yield self._said("response.content_part.added", **self._place(), part=part)
 
-def _failed(error: GatewayError) -> Iterable[bytes]:
-    fields = {"code": error.code, "message": error.message, "param": error.field}
-    told = {} if error.told is None else {"dicast": error.told}
-    return (event({"type": "error", "sequence_number": 0, **fields, **told}, "error"),)
+    def _text(self, item: dict[str, Any], is_new: bool, rest: str) -> Iterator[bytes]:
+        part = item["content"][0]
+        item["id"] = f"msg_{self._request_id}"
+        if is_new:
+            yield from self._begin_text(item)
+        for piece in pieces(rest):
+            yield self._delta(piece)
+        yield self._said("response.output_text.done", **self._place(), text=part["text"], logprobs=[])
+        yield self._said("response.content_part.done", **self._place(), part=part)
+        yield self._said("response.output_item.done", output_index=0, item=item)
+
+    def _call(self, item: dict[str, Any]) -> Iterator[bytes]:
+        place = {"item_id": item["id"], "output_index": 0}
+        begun: dict[str, Any] = {**item, "status": "in_progress", "arguments": ""}
+        yield self._said("response.output_item.added", output_index=0, item=begun)
+        yield self._said("response.function_call_arguments.delta", **place, delta=item["arguments"])
+        done = {"name": item["name"], "arguments": item["arguments"]}
+        yield self._said("response.function_call_arguments.done", **place, **done)
+        yield self._said("response.output_item.done", output_index=0, item=item)
+
+    def _delta(self, text: str, **more: Any) -> bytes:
+        return self._said("response.output_text.delta", **self._place(), delta=text, logprobs=[], **more)
+
+    def _place(self) -> dict[str, Any]:
+        return {"item_id": f"msg_{self._request_id}", "output_index": 0, "content_index": 0}
+
+    def _said(self, kind: str, /, **fields: Any) -> bytes:
+        self._number += 1
+        return event({"type": kind, "sequence_number": self._number - 1, **fields}, kind)

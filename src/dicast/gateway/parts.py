@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.requests import Request
@@ -68,8 +68,8 @@ class Parts(NamedTuple):
         def work(on_event: EventSink) -> Coroutine[Any, Any, Agreed]:
             return self._logged(self.asker.ask(wanted, on_event))
 
-        check = caller_of(request).check
-        return AnswerStream(work, telling, Watching(check, self.metrics.count_error, self.budgets.keep_alive_s))
+        check, count = caller_of(request).check, self.metrics.count_error
+        return AnswerStream(work, telling, Watching(check, count, self.budgets.keep_alive_s))
 
     async def _logged(self, work: Coroutine[Any, Any, Agreed]) -> Agreed:
         """A failure of our own is told as such: a stream cannot change its status any more."""

@@ -10,7 +10,10 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from dicast.client_channel import EventSink
+from dicast.gateway.asking import Agreed
 from dicast.gateway.errors import Dialect, GatewayError
+from dicast.gateway.flow import Flow, Telling
 from dicast.gateway.told import dicast_headers
 
 T = TypeVar("T")
@@ -60,40 +63,38 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         await _ended(working, leaving)
 
 
-class Saying(NamedTuple):
-    """How a dialect streams: what it sends while it waits, the agreed answer, and an error."""
+class Watching(NamedTuple):
+    """Whether the caller may still listen (raises GatewayError), who counts errors, and the heartbeat."""
 
-    waiting: bytes
-    agreed: Callable[[Any], Iterable[bytes]]
-    failed: Callable[[GatewayError], Iterable[bytes]]
+    still_allowed: Callable[[], None]
+    count_error: Callable[[str], None]
+    keep_alive_s: float = KEEP_ALIVE_S
 
 
-class VerdictStream(Response):
-    """Waits for the verdict, then sends the agreed answer as chunks. `still_allowed` raises GatewayError."""
+class AnswerStream(Response):
+    """Provisional text as it comes, if any was asked for; then the agreed answer, or why there is none."""
 
     def __init__(
-        self,
-        work: Callable[[], Coroutine[Any, Any, Any]],
-        saying: Saying,
-        still_allowed: Callable[[], None],
-        keep_alive_s: float = KEEP_ALIVE_S,
+        self, work: Callable[[EventSink], Coroutine[Any, Any, Agreed]], telling: Telling, watching: Watching
     ) -> None:
         super().__init__(headers=STREAM_HEADERS)
         del self.headers["content-length"]
         self._work = work
-        self._saying = saying
-        self._still_allowed = still_allowed
-        self._keep_alive_s = keep_alive_s
+        self._telling = telling
+        self._watching = watching
+        self._flow = Flow()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Speak until the end, or until the client is gone."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await _write(send, self._saying.waiting)
-        working, leaving = asyncio.ensure_future(self._work()), asyncio.ensure_future(_left(receive))
+        await _write(send, self._telling.waiting)
+        working = asyncio.ensure_future(self._work(self._flow.hear))
+        leaving = asyncio.ensure_future(_left(receive))
         try:
             said = await self._follow(send, working, leaving)
         except GatewayError as error:
-            said = self._saying.failed(error)
+            self._watching.count_error(error.code)
+            said = self._telling.failed(self._flow.denied(error))
         finally:
             await _ended(working, leaving)
         for chunk in said:
@@ -101,19 +102,31 @@ class VerdictStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _follow(
-        self, send: Send, working: asyncio.Future[Any], leaving: asyncio.Future[None]
+        self, send: Send, working: asyncio.Future[Agreed], leaving: asyncio.Future[None]
     ) -> Iterable[bytes]:
-        """Keep the connection alive until there is an answer; nothing more is said to who has left."""
+        """Tell what comes until there is an answer; nothing more is said to who has left."""
         while not working.done():
+            news = asyncio.ensure_future(self._flow.news.wait())
             await asyncio.wait(
-                {working, leaving}, timeout=self._keep_alive_s, return_when=asyncio.FIRST_COMPLETED
+                {working, leaving, news},
+                timeout=self._watching.keep_alive_s,
+                return_when=asyncio.FIRST_COMPLETED,
             )
+            await _ended(news)
             if leaving.done():
                 return ()
-            self._still_allowed()
-            if not working.done():
-                await _write(send, self._saying.waiting)
-        return self._saying.agreed(working.result())
+            self._watching.still_allowed()
+            await self._show(send, is_over=working.done())
+        agreed = working.result()
+        return tuple(self._telling.agreed(agreed, self._flow.settled(agreed)))
+
+    async def _show(self, send: Send, *, is_over: bool) -> None:
+        shown = self._flow.take()
+        for piece in shown:
+            for chunk in self._telling.provisional(self._flow.request_id, piece):
+                await _write(send, chunk)
+        if not shown and not is_over:
+            await _write(send, self._telling.waiting)
 
 
 async def _write(send: Send, chunk: bytes) -> None:

@@ -17,6 +17,7 @@ from dicast.daemon.api import EVENT_NAMES, PlanResult, ReportsDropped
 from dicast.gateway.asking import Agreed, Wanted
 from dicast.gateway.bodies import read_body
 from dicast.gateway.errors import Dialect, GatewayError
+from dicast.gateway.flow import reading_along
 from dicast.gateway.frames import ANY_MODEL, FrameFields, frame_of_headers, frame_options
 from dicast.gateway.parts import Parts, caller_of
 from dicast.gateway.replies import STREAM_HEADERS, event, json_response, while_connected
@@ -66,6 +67,7 @@ class AskRoutes:
         body = await read_body(request, NativeAsk, self._parts.budgets.body_s)
         wanted = _wanted(body, request)
         if body.stream:
+            wanted = reading_along(request, body.frame, wanted)
             await self._parts.asker.check(wanted)
             return AskStream(self._parts, wanted, request)
         answer = await while_connected(request.receive, answered(self._parts.asker.ask(wanted)))
