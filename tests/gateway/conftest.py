@@ -186,8 +186,8 @@ async def gateway(state_dir: Path, address: Address, preset: str = "story") -> A
 
 
 @asynccontextmanager
-async def memory_place(state_dir: Path, address: Address) -> AsyncIterator[Place]:
-    """Three talking nodes, one that asks, and the gateway over its socket."""
+async def memory_nodes(state_dir: Path) -> AsyncIterator[Any]:
+    """Three talking nodes, and one that asks, on its socket; its driver."""
     hub = MemoryHub()
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(node("asker", hub, None))
@@ -199,8 +199,23 @@ async def memory_place(state_dir: Path, address: Address) -> AsyncIterator[Place
         control = ControlServer(service, Paths(state_dir).socket, Log("error", stream=io.StringIO()))
         await control.start()
         stack.push_async_callback(control.close)
-        place = await stack.enter_async_context(gateway(state_dir, address))
-        place.driver = service._driver
+        yield service._driver
+
+
+@asynccontextmanager
+async def memory_place(state_dir: Path, address: Address) -> AsyncIterator[Place]:
+    """Those nodes, and the gateway over the socket."""
+    async with memory_nodes(state_dir) as driver, gateway(state_dir, address) as place:
+        place.driver = driver
+        yield place
+
+
+@asynccontextmanager
+async def gateless_place(state_dir: Path) -> AsyncIterator[Place]:
+    """Those nodes without a gateway: tests start and kill their own."""
+    async with memory_nodes(state_dir) as driver:
+        place = Place(asyncio.get_running_loop(), "http://127.0.0.1:0", state_dir, Metrics())
+        place.driver = driver
         yield place
 
 
@@ -278,6 +293,12 @@ async def _hold(context: Any) -> _Holder:
 def place() -> Iterator[Place]:
     """A gateway on loopback over nodes that say what a test wants; fresh: nodes bound one asker's rounds."""
     yield from hosted(lambda folder: memory_place(folder, Address(port=0)))
+
+
+@pytest.fixture
+def gateless() -> Iterator[Place]:
+    """Nodes, and no gateway yet."""
+    yield from hosted(gateless_place)
 
 
 @pytest.fixture(scope="module")

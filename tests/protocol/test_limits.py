@@ -82,6 +82,20 @@ def test_one_requester_takes_no_more_than_its_share_of_a_node(network, requests)
     ] == [[], []]
 
 
+def test_what_a_requester_withdrew_takes_none_of_its_share(network, requests):
+    worker = network.add()
+    network.run_for(1_000)
+    wires = list(requests(worker, ROUNDS_PER_REQUESTER_MAX + 2, keys=1))
+    for wire in wires[:-2]:
+        worker.node.handle(PacketReceived(wire, "test"), network.now)
+    full = worker.node.handle(PacketReceived(wires[-2], "test"), network.now)
+    key, first = KeyPair.from_seed(b"asker-0"), EventId(json.loads(wires[0])["id"])
+    withdrawn = make_packet(key, TOPIC, WorkStatus(v=1, state=WorkState.CANCELLED), network.now, first).wire
+    worker.node.handle(PacketReceived(withdrawn, "test"), network.now)
+    welcome = worker.node.handle(PacketReceived(wires[-1], "test"), network.now)
+    assert (refusals_of(full), refusals_of(welcome)) == (["full"], [])
+
+
 def test_replaying_somebodys_packets_spends_nobodys_rate(network, requests):
     worker = network.add()
     network.run_for(1_000)

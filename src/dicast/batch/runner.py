@@ -45,7 +45,7 @@ class LineLog:
         earlier = kept.leases(job_id, number)
         self._attempt = earlier[-1].attempt if earlier else 0
         self._open = [lease.request for lease in earlier if lease.request and not lease.ended]
-        self.nodes: list[dict[str, Any]] = []
+        self.nodes: list[dict[str, Any]] = msgspec.json.decode(earlier[-1].why) if earlier else []
         """Who was asked last, and why."""
 
     def unfinished(self) -> Sequence[str]:

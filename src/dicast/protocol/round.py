@@ -72,6 +72,8 @@ class Round:
         self.close_body: Close | None = None
         self.signatures: dict[NodeId, tuple[Packet, Signature]] = {}
         self.stored: list[str] = []
+        self.withdrawn = False
+        """Its requester said that nobody waits for it any more."""
 
     @property
     def start_id(self) -> EventId:

@@ -270,7 +270,8 @@ class RoundTable:
         """No room for strangers at all, or none for another round of this one."""
         self._make_room(FOREIGN_ROUNDS_MAX)
         rounds = self._rounds.values()
-        theirs = sum(round_.requester == requester and round_.close is None for round_ in rounds)
+        unfinished = (round_ for round_ in rounds if round_.close is None and not round_.withdrawn)
+        theirs = sum(round_.requester == requester for round_ in unfinished)
         return len(self._rounds) >= FOREIGN_ROUNDS_MAX or theirs >= ROUNDS_PER_REQUESTER_MAX
 
     def _accept(self, round_: Round, packet: Packet, body: Body, now: Now) -> Acceptance:
@@ -329,6 +330,7 @@ class RoundTable:
                 self._requester.hear_signature(round_, packet.author, now)
             case WorkStatus(state=WorkState.CANCELLED):
                 if packet.author == round_.requester:
+                    round_.withdrawn = True
                     self._worker.hear_cancelled(round_)
             case WorkStatus():
                 self._requester.hear_status(round_, packet.author, body, now)
@@ -370,7 +372,7 @@ class RoundTable:
         errand = self._requester.errand(round_.id)
         if errand is not None:
             return errand.phase is Phase.OVER
-        return self._validator.judged(round_.id) is not None
+        return round_.withdrawn or self._validator.judged(round_.id) is not None
 
     def _make_room(self, rounds_max: int) -> None:
         """Rounds that only linger go first, oldest first."""
