@@ -158,6 +158,23 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 
 
 @pytest.fixture
+def run_program() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Programs by other people that listen on a port of loopback."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(port: int, name: str, *arguments: str, folder: Path | None = None) -> subprocess.Popen[bytes]:
+        quiet = subprocess.DEVNULL
+        running.append(subprocess.Popen([program(name), *arguments], cwd=folder, stdout=quiet, stderr=quiet))
+        wait_for_port(port)
+        return running[-1]
+
+    yield run
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
 def make_coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Coturn]]:
     """Started TURN servers."""
     made: list[Coturn] = []
