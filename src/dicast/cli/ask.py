@@ -70,6 +70,8 @@ class QuestionFlags:
     "Write the certificate to this file."
     encrypted: Annotated[bool | None, Parameter(negative="--plain")] = None
     "Let only the members read question and answers, or, plain, everybody on the network."
+    stream: Annotated[bool, Parameter(negative="")] = False
+    "Show on the terminal what the most trusted node says while it says it, before the verdict."
 
 
 NO_FRAME, NO_QUESTION = FrameFlags(), QuestionFlags()
@@ -124,6 +126,7 @@ def _options(frame: FrameFlags, question: QuestionFlags) -> AskKeywords:
         "max_tokens": question.max_tokens,
         "temperature": question.temperature,
         "encrypted": question.encrypted,
+        "stream": question.stream or None,
     }
     return AskKeywords(**frame_options(frame), **_given(given))  # type: ignore[typeddict-item]
 
@@ -152,7 +155,10 @@ async def _ask(wish: _Wish, settings: Settings, common: Common) -> int:
             _check_meeting(wish.meeting, settings, await client.status())
         explain_plan(await client.plan(wish.prompt, **options))
         progress = Progress()
-        answer = await client.ask(wish.prompt, on_event=progress.show, **options)
+        try:
+            answer = await client.ask(wish.prompt, on_event=progress.show, **options)
+        finally:
+            progress.end()
     failure = _write_certificate(wish.certificate, answer)
     explain_answer(answer, progress.declined)
     _say_where(answer, None if failure else wish.certificate, runs_here=runs_here)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from dicast.cli.live_text import LiveText
 from dicast.cli.output import note
 from dicast.client_channel import Event
 from dicast.consensus.reasons import Reason, Status
@@ -43,11 +44,13 @@ class Progress:
         self._committed: set[str] = set()
         self._revealed: set[str] = set()
         self._seats = 0
+        self._live = LiveText()
         self.declined: dict[str, str] = {}
         """Why members of the last round declined, by key."""
 
     def show(self, event: Event) -> None:
         """One event of the ask."""
+        self._live.hear(event)
         match event:
             case RoundOpened():
                 self._committed.clear()
@@ -55,16 +58,16 @@ class Progress:
                 self.declined.clear()
                 self._seats = event.seats
                 again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-                note(f"round {event.request_id[:12]} is open{again}")
+                self._note(f"round {event.request_id[:12]} is open{again}")
             case MemberProgress():
                 self._member(event)
             case RoundProgress():
-                note(f"{event.step}: {event.seats} of {self._seats} seats")
+                self._note(f"{event.step}: {event.seats} of {self._seats} seats")
             case RoundDecided():
                 if event.next_attempt:
-                    note(f"undetermined ({event.verdict.reason}); asking again")
+                    self._note(f"undetermined ({event.verdict.reason}); asking again")
             case api.ReportsDropped():
-                note(f"({event.count} steps were not shown: this terminal is slow)")
+                self._note(f"({event.count} steps were not shown: this terminal is slow)")
             case _:
                 pass
 
@@ -72,14 +75,22 @@ class Progress:
         who = event.member[:12]
         if event.step == "declined":
             if self.declined.get(event.member) != event.detail:
-                note(f"{who} declined: {event.detail}")
+                self._note(f"{who} declined: {event.detail}")
             self.declined[event.member] = event.detail
         elif event.step == "committed" and event.member not in self._committed:
             self._committed.add(event.member)
-            note(f"{who} committed ({len(self._committed)} of {self._seats})")
+            self._note(f"{who} committed ({len(self._committed)} of {self._seats})")
         elif event.step == "revealed" and event.member not in self._revealed:
             self._revealed.add(event.member)
-            note(f"{who} revealed ({len(self._revealed)})")
+            self._note(f"{who} revealed ({len(self._revealed)})")
+
+    def end(self) -> None:
+        """The verdict is there."""
+        self._live.interrupt()
+
+    def _note(self, text: str) -> None:
+        self._live.interrupt()
+        note(text)
 
 
 def explain_plan(plan: api.PlanResult) -> None:
