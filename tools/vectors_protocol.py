@@ -120,12 +120,15 @@ def refused(packet: Packet) -> Json:
     """Well signed events that are no packets, with the refusal."""
     tags = [list(tag) for tag in packet.event.tags]
     content = packet.event.content
-    others = {
-        "unknown_kind": (4199, tags, content),
-        "shape": (int(packet.kind), [*tags, ["x", "1"]], content),
-        "body": (int(packet.kind), tags, content.replace('"v":1', '"v":2')),
-    }
-    return [refused_row(reason, *parts) for reason, parts in others.items()]
+    kind = int(packet.kind)
+    others = (
+        ("unknown_kind", 4199, tags, content),
+        ("shape", kind, [*tags, ["x", "1"]], content),
+        ("shape", kind, [*tags, ["d", ""]], content),
+        *(("shape", kind, [["t", topic]], content) for topic in ("main", TOPIC.upper(), f" {TOPIC}")),
+        ("body", kind, tags, content.replace('"v":1', '"v":2')),
+    )
+    return [refused_row(*row) for row in others]
 
 
 def refused_row(reason: str, kind: int, tags: list[list[str]], content: str) -> Json:

@@ -125,6 +125,7 @@ def request() -> Request:
         sequence=1,
         attempt=1,
         members=tuple(key.node_id for key in MEMBERS),
+        streamer=MEMBERS[0].node_id,
     )
 
 

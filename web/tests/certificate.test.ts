@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CodecError, encode } from "../src/base/codec.ts";
-import { toUtf8 } from "../src/base/hashing.ts";
+import { sha256, toHex, toUtf8 } from "../src/base/hashing.ts";
 import { CertificateError, verifyCertificate } from "../src/protocol/certificate.ts";
 import { isSigned, packetOf } from "../src/protocol/packets.ts";
 import { draw } from "../src/protocol/round.ts";
@@ -50,7 +50,9 @@ test("an encrypted round needs its own key", () => {
   expect(refused(whole)).toBe(null);
   expect(refused(keyless)).toBe("sealed");
   expect(refused({ ...whole, round_key: "00".repeat(32) })).toBe("sealed");
-  expect(refused({ ...JSON.parse(certificate.text), round_key: whole.round_key })).toBe("shape");
+  const plain = JSON.parse(certificate.text);
+  expect(refused(plain)).toBe(null);
+  for (const round_key of [whole.round_key, null, "", [], [whole.round_key], 0]) expect(refused({ ...plain, round_key })).toBe("shape");
 });
 
 test("every changed character breaks it", { timeout: 60_000 }, () => {
@@ -94,6 +96,25 @@ test("events are signed or refused as written down", () => {
   expect(events.length * forged.length).toBeGreaterThan(0);
 });
 
+test("bits of somebody who is not there are refused, whatever it is called", () => {
+  for (const author of ["__proto__", "constructor", "ab".repeat(32)]) {
+    const recomputed = JSON.parse(`{"${author}":{}}`);
+    const check = () => verifyCertificate(toUtf8(encode({ ...JSON.parse(certificate.text), recomputed })));
+    expect(check, author).toThrow("contradiction");
+  }
+});
+
+test("a topic is 64 lower-case hex digits", () => {
+  const [event] = JSON.parse(certificate.text).events;
+  const said = (topic: string) => {
+    const tags = [["t", topic]];
+    const hashed = toUtf8(encode([0, event.pubkey, event.created_at, event.kind, tags, event.content]));
+    return packetOf({ ...event, tags, id: toHex(sha256(hashed)) });
+  };
+  expect(said("ab".repeat(32)).topic).toBe("ab".repeat(32));
+  for (const topic of ["", "x", "AB".repeat(32), "ab ".repeat(32), "ab".repeat(33)]) expect(() => said(topic), topic).toThrow(CodecError);
+});
+
 test("signatures of another key do not hold", () => {
   const [event] = JSON.parse(certificate.text).events;
   const packet = packetOf(event);
@@ -106,4 +127,10 @@ test("seats are drawn as written down", () => {
   for (const row of vectors("draw.json").drawn) {
     expect(Object.fromEntries(draw(row.candidates, row.seats, row.randomness)), row.root).toEqual(row.panel);
   }
+});
+
+test("packets of another shape are refused as written down", () => {
+  const rows = vectors("packets.json").refused.filter(({ refusal }: { refusal: string }) => refusal === "shape");
+  for (const { wire } of rows) expect(() => packetOf(JSON.parse(wire)), wire).toThrow(CodecError);
+  expect(rows.length).toBeGreaterThan(4);
 });

@@ -97,13 +97,13 @@ def _packet_of(event: Event, kind: Kind, wire: bytes) -> Packet:
     addressees: list[NodeId] = []
     for tag in event.tags:
         name, value = tag if len(tag) == 2 else ("", "")
-        if name == "t" and not topic:
+        if name == "t" and not topic and _HEX64.match(value):
             topic = value
         elif name == "e" and not predecessor and _HEX64.match(value):
             predecessor = value
         elif name == "p" and _HEX64.match(value):
             addressees.append(NodeId(value))
-        elif name == "d" and not address:
+        elif name == "d" and value and not address:
             address = value
         elif name == "expiration" and not expires_at and _SECONDS.match(value):
             expires_at = int(value)

@@ -114,9 +114,13 @@ def displaced(scene):
         "an expiry in other digits": (scene.resigned(tags=[*tags, ["expiration", "٩٩"]]), Refusal.SHAPE),
         "a float for an expiry": (scene.resigned(tags=[*tags, ["expiration", "1e9"]]), Refusal.SHAPE),
     }
-    for name, topic in (("another network", "1" * 64), ("topic in upper case", tags[0][1].upper())):
+    for name, topic, refusal in (
+        ("another network", "1" * 64, Refusal.TOPIC),
+        ("topic in upper case", tags[0][1].upper(), Refusal.SHAPE),
+        ("topic that is no hex", "main", Refusal.SHAPE),
+    ):
         moved = [[tag[0], topic] if tag[1] == tags[0][1] else tag for tag in tags]
-        faults[name] = (scene.resigned(tags=moved), Refusal.TOPIC)
+        faults[name] = (scene.resigned(tags=moved), refusal)
     if kind in STARTS:
         faults["a predecessor too many"] = (scene.resigned(tags=[*tags, ["e", "1" * 64]]), Refusal.SHAPE)
     else:

@@ -32,6 +32,7 @@ export interface Request {
   previous: string;
   sealed: string;
   wraps: string[];
+  streamer: string;
 }
 
 export interface Panel {
@@ -96,6 +97,7 @@ const REQUEST: Fields = {
   previous: { rule: hex64OrNone, otherwise: "" },
   sealed: { rule: payload, otherwise: "" },
   wraps: { rule: listOf(payload, 0, ENCRYPTED_MEMBERS_MAX), otherwise: [] },
+  streamer: { rule: hex64OrNone, otherwise: "" },
 };
 /** What an encrypted request seals. */
 const QUESTION: Fields = {

@@ -98,14 +98,14 @@ function sheetOf(data: Uint8Array): Sheet {
   if (data.length > CERTIFICATE_BYTES_MAX) throw new CertificateError("shape", "the file is larger than 64 MiB");
   let value: Json;
   try {
-    value = decode(decodeUtf8(data).replace(/\n+$/, ""));
+    value = decode(decodeUtf8(withoutLineFeeds(data)));
   } catch (error) {
     throw asFault(error, "shape", "not a certificate: ");
   }
   const sheet = value as unknown as { v: Json } & Sheet;
   const names = isObject(value) ? Object.keys(value as object).filter((name) => name !== "round_key").sort() : [];
   const isShaped =
-    names.join() === "events,recomputed,v,verdict" && /^([0-9a-f]{64})?$/.test(sheet.round_key ?? "") &&
+    names.join() === "events,recomputed,v,verdict" && isKey(sheet) &&
     Number.isSafeInteger(sheet.v) && Array.isArray(sheet.events) && sheet.events.every(isObject) && isObject(sheet.verdict) &&
     isObject(sheet.recomputed) &&
     Object.values(sheet.recomputed).every((of) => isObject(of) && Object.values(of).every((bits) => typeof bits === "string"));
@@ -279,7 +279,7 @@ function contradiction(packet: Packet): CertificateError {
 
 /** The bits shown; an empty text marks bits that the signers found to be others than those revealed. */
 function bitsOf(round: Round, shown: Bits): [Bits, Verification["embeddings"]] {
-  const bits: Bits = {};
+  const bits: Bits = Object.create(null); // with a prototype an author called __proto__ would vanish
   for (const [author, of] of Object.entries(shown)) {
     bits[author] = of;
     if (!Object.values(of).includes("")) continue;
@@ -338,6 +338,18 @@ function countSignatures(round: Round, verdict: Verdict): number {
     seats += seatsOf(round, author);
   }
   return seats;
+}
+
+function withoutLineFeeds(data: Uint8Array): Uint8Array {
+  let end = data.length;
+  while (end > 0 && data[end - 1] === 0x0a) end--;
+  return data.subarray(0, end);
+}
+
+/** The key of an encrypted round is left out, or it is 64 hex digits: neither null nor an empty text. */
+function isKey(sheet: Sheet): boolean {
+  if (!Object.hasOwn(sheet, "round_key")) return true;
+  return typeof sheet.round_key === "string" && /^[0-9a-f]{64}$/.test(sheet.round_key);
 }
 
 function asFault(error: unknown, fault: Fault, prefix: string): unknown {

@@ -81,7 +81,7 @@ function addressed(tags: string[][], kind: number): { topic: string; predecessor
   let [topic, predecessor, expiry] = ["", "", ""];
   for (const tag of tags) {
     const [name, value] = tag.length === 2 ? [tag[0]!, tag[1]!] : ["", ""];
-    if (name === "t" && !topic) topic = value;
+    if (name === "t" && !topic && HEX64.test(value)) topic = value;
     else if (name === "e" && !predecessor && HEX64.test(value)) predecessor = value;
     else if (name === "expiration" && !expiry && /^[1-9][0-9]{0,14}$/.test(value)) expiry = value;
     else if (!(name === "p" && HEX64.test(value))) throw new CodecError("A tag is unknown, repeated or malformed.");

@@ -61,10 +61,11 @@ export function promptText(request: Request): string {
 
 /** May this request be answered at all? */
 export function isPossible(request: Request): boolean {
-  const { frame, seats, members, admission } = request;
+  const { frame, seats, members, admission, streamer } = request;
   const isListed = admission === "listed";
   if (isListed && (new Set(members).size !== members.length || members.length !== seats)) return false;
   if (!isListed && members.length) return false;
+  if (streamer && !members.includes(streamer)) return false;
   if ((admission === "drawn") !== Boolean(request.candidates_root && request.beacon_round)) return false;
   if (!Object.keys(frame.sec_distance_bits).every((name) => bitsOf(name) > 0)) return false;
   try {
