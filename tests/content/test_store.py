@@ -148,8 +148,18 @@ def test_a_kill_in_the_middle_loses_nothing_that_was_acknowledged(
 
 def test_a_folder_that_cannot_be_is_an_error_with_a_next_step(tmp_path: Path, content: bytes) -> None:
     write(tmp_path / "file", content)
-    for file, folder in ((tmp_path / "file", tmp_path / "file"), (tmp_path / "none", tmp_path / "b")):
-        with pytest.raises(AdapterError) as caught:
-            BlobStore(folder / "x").add(file)
-        assert caught.value.code == "blob_disk"
-        assert caught.value.next_step
+    with pytest.raises(AdapterError) as caught:
+        BlobStore(tmp_path / "file" / "x").add(tmp_path / "file")
+    assert caught.value.code == "blob_disk"
+    assert caught.value.next_step
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    for file, reason in ((tmp_path / "nothing", "is not there"), (tmp_path, "is not a plain file")):
+        with pytest.raises(AdapterError, match=reason) as caught:
+            store.add(file)
+        assert (caught.value.code, caught.value.next_step) == (
+            "blob_unreadable",
+            "Name a file that can be read.",
+        )

@@ -56,9 +56,10 @@ class BlobStore:
     def add(self, file: Path, *, pin: bool = True, progress: Progress | None = None) -> Manifest:
         """Copy a file into the store; returns once it is on disk for good. Raises AdapterError."""
         with _disk_errors():
-            size = file.stat().st_size
             if not file.is_file():
-                raise AdapterError("blob_unreadable", f"{file} is not a plain file.", "Name a file.")
+                reason = "is not a plain file" if file.exists() else "is not there"
+                raise AdapterError("blob_unreadable", f"{file} {reason}.", "Name a file that can be read.")
+            size = file.stat().st_size
             self.make_room(size)
             temporary = self.folder / f".add-{secrets.token_hex(8)}"
             try:
