@@ -278,6 +278,7 @@ async def test_a_round(shared_relay: Relay) -> None:
             stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
             stack.callback(nodes[-1].driver.stop)
             await nodes[-1].driver.started.wait()
+        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
         async with asyncio.timeout(60):
             answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
         assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)

@@ -192,16 +192,22 @@ async def test_js_libp2p_hears_us_and_is_heard(make_node, make_peer, topic, who_
     assert (peer.errors, node.health().dropped) == ([], 0)
 
 
-async def test_who_knows_one_node_hears_all_and_suggested_peers_are_dialled(make_node, topic) -> None:
+async def test_who_knows_one_node_hears_all_and_meets_them_by_the_table(make_node, topic) -> None:
     known, _ = await make_node()
     nodes = [await make_node(known.addresses()[0]) for _ in range(3)]
-    assert [len(node.peers()) for node, _ in nodes] == [1, 1, 1]
     nodes[0][0].publish(wire := suite.packet(topic))
     for _, inbox in nodes[1:]:
         await inbox.until_has([wire])
-    nodes[0][0].suggest("no address")
-    nodes[0][0].suggest(nodes[1][0].addresses()[0])
-    await suite.until(lambda: len(nodes[0][0].peers()) == 2)
+    await suite.until(lambda: [len(node.peers()) for node, _ in nodes] == [3, 3, 3])
+
+
+async def test_suggested_peers_are_dialled(make_node, topic) -> None:
+    (node, _), (other, inbox) = [await make_node() for _ in range(2)]
+    node.suggest("no address")
+    node.suggest(other.addresses()[0])
+    await suite.until(lambda: "1 on the topic" in node.health().detail)
+    node.publish(wire := suite.packet(topic))
+    await inbox.until_has([wire])
 
 
 async def test_a_node_behind_a_relay_is_reached_and_the_relay_may_be_js(make_node, make_peer, topic) -> None:
@@ -217,16 +223,14 @@ async def test_a_node_behind_a_relay_is_reached_and_the_relay_may_be_js(make_nod
 
 
 async def test_a_peer_that_goes_and_comes_back(make_node, topic) -> None:
-    port = servers.free_port()
-    listen = (f"/ip4/127.0.0.1/tcp/{port}",)
+    listen = (f"/ip4/127.0.0.1/tcp/{servers.free_port()}",)
     known, _ = await make_node(listen=listen, seed=seed(99))
-    address = known.addresses()[0]
-    (sender, _), (receiver, inbox) = [await make_node(address) for _ in range(2)]
+    sender, _ = await make_node(known.addresses()[0])
     await known.stop()
-    await suite.until(lambda: sender.health().state == receiver.health().state == "down")
-    await make_node(listen=listen, seed=seed(99))
+    await suite.until(lambda: sender.health().state == "down")
+    _, inbox = await make_node(listen=listen, seed=seed(99))
     back_at = time.monotonic()
-    await suite.until(lambda: sender.health().state == receiver.health().state == "up")
+    await suite.until(lambda: sender.health().state == "up")
     number = 0
     while not inbox.wires:
         sender.publish(suite.packet(topic, str(number := number + 1)))
@@ -354,6 +358,7 @@ async def test_a_round() -> None:
             await nodes[-1].driver.started.wait()
             await suite.until(lambda: transport.health().state == "up")  # noqa: B023 (awaited here)
             known = known or tuple(transport.addresses())
+        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
         async with asyncio.timeout(60):
             answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
         assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)

@@ -291,6 +291,7 @@ async def test_a_round(network: Network) -> None:
             await nodes[-1].driver.started.wait()
             await suite.until(lambda: transport.health().state == "up")  # noqa: B023 (awaited here)
             known = known or (transport.address,)
+        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
         async with asyncio.timeout(60):
             answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
         assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)

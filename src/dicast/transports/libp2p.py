@@ -174,7 +174,7 @@ class _Gossip:
         service = import_module("libp2p.tools.anyio_service").background_trio_service
         async with self._host.running() as nursery:
             self._build()
-            serving = self._finder.join(self._host)
+            serving = self._finder.join(self._host, self._friends)
             async with service(self._pubsub), service(self._router):
                 await self._pubsub.wait_until_ready()
                 own, subscription = str(self._host.host.get_id()), await self._pubsub.subscribe(self._topic)
@@ -186,6 +186,11 @@ class _Gossip:
                     others = tuple(sorted(str(peer) for peer in on_topic if str(peer) != own))
                     tell(Look(self._host.seen(), others, len(self._router.mesh.get(self._topic, ()))))
                     await self._trio.sleep(LOOK_SECONDS)
+
+    def _friends(self) -> set[str]:
+        """Whom we are here for: the topic, and those we were given; for a relay, everybody."""
+        on_topic = {str(peer) for peer in self._pubsub.peer_topics.get(self._topic, ())}
+        return on_topic | self._host.friends()
 
     async def say(self, thread: TrioThread, wire: bytes) -> None:
         """From our loop: publish, once what was said before is on its way."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -25,6 +25,7 @@ REFRESH_SECONDS = (4.0, 32.0, 128.0)  # after a start the table is still finding
 REFRESH_SECONDS_MAX = 1800.0  # tables forget after a day or two, but those who keep it leave sooner
 RETRY_SECONDS = 5.0  # after the package raised what it should not
 CONNECTIONS_KEPT = 8  # with fewer, whoever gave a record stays connected: perhaps there is more to talk about
+STRANGERS_FROM = 64  # connections: with more, those who share nothing but the table are hung up on
 HANDED_MAX = 64  # streams of others at once that are being given the record
 
 
@@ -77,9 +78,9 @@ class Libp2pFinder:
         self._on_record, self._keys, self._record = None, (), b""
         self._wanted.clear()
 
-    def join(self, host: Libp2pHost) -> Serving:
+    def join(self, host: Libp2pHost, friends: Callable[[], Collection[str]]) -> Serving:
         """On the trio loop, before anybody is connected: they are told once what a host speaks."""
-        return Serving(self, host)
+        return Serving(self, host, friends)
 
     async def serve(self, serving: Serving) -> None:
         """On the trio loop, until cancelled: whatever the package raises is the end of this try alone."""
@@ -133,10 +134,13 @@ class Libp2pFinder:
 class Serving:
     """One try on one host; everything here runs on the trio loop."""
 
-    def __init__(self, finder: Libp2pFinder, host: Libp2pHost) -> None:
+    def __init__(
+        self, finder: Libp2pFinder, host: Libp2pHost, friends: Callable[[], Collection[str]]
+    ) -> None:
         self._trio: Any = import_module("trio")
         self._finder = finder
         self._host = host
+        self._friends = friends
         self._table = ProviderTable(host)
         self._handing = 0
         self._round = 0
@@ -145,7 +149,7 @@ class Serving:
 
     def anew(self) -> Serving:
         """The next try."""
-        return Serving(self._finder, self._host)
+        return Serving(self._finder, self._host, self._friends)
 
     async def run(self) -> None:
         """Until cancelled, or until the package raises."""
@@ -157,7 +161,19 @@ class Serving:
                 key = self._finder.take_wanted()
                 if key is not None:
                     await self._find(key)
+                await self._hang_up()
                 await self._trio.sleep(LOOK_SECONDS)
+
+    async def _hang_up(self) -> None:
+        """The table dials whom it asks, and may not take the places of those we are here for."""
+        connected = list(self._host.host.get_connected_peers())
+        if len(connected) <= STRANGERS_FROM:
+            return
+        friends = self._friends()
+        strangers = [peer for peer in connected if str(peer) not in friends]
+        for peer in strangers[: len(connected) - STRANGERS_FROM]:
+            with suppress(Exception), self._trio.move_on_after(1):
+                await self._host.host.disconnect(peer)
 
     async def _give(self, stream: Any) -> None:
         """Somebody asks for our record."""

@@ -128,6 +128,12 @@ class Libp2pHost:
         connected = tuple(map(str, self.host.get_connected_peers()))
         return Seen(addresses + circuits, connected, dict(self._problems), self._round_trip_ms)
 
+    def friends(self) -> set[str]:
+        """Peers that must not be hung up on, whatever they talk about."""
+        if self._settings.is_relay:
+            return {str(peer) for peer in self.host.get_connected_peers()}
+        return {peer_of(address) for address in (*self._settings.peers, *self._settings.relays)}
+
     def suggest(self, address: str) -> None:
         """Somebody may be there; called on the trio loop."""
         if len(self._suggested) < SUGGESTED_MAX:
