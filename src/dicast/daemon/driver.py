@@ -1,4 +1,4 @@
-"""The loop around a node: inputs in, each batch performed whole and in field order, the timer kept."""
+"""The loop around a node: inputs in, their batches performed whole and in order, the timer kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 from dicast.base.errors import AdapterError
 from dicast.base.types import Now, RequestId
 from dicast.daemon.clock import RealClock
+from dicast.daemon.commits import Commits
 from dicast.daemon.discovery import Discovery
 from dicast.daemon.effects import Effects
 from dicast.daemon.health_log import HealthLog
@@ -30,8 +31,9 @@ from dicast.protocol.node import Node
 from dicast.protocol.outputs import Batch, StartInference
 from dicast.protocol.places import Place
 
-INPUTS_A_TURN = 16
-"""Inputs handled before sockets get their turn: 16 checked packets take about a millisecond."""
+INPUTS_A_GROUP = 32
+"""Inputs handled before sockets get their turn, and committed together: 32 checked packets take two
+milliseconds, less than one sync of a disk."""
 
 
 class Source(Protocol):
@@ -76,6 +78,7 @@ class Driver:
         self.log = log
         self.transports = Multiplexer(parts.transports, self._receive, log)
         self._log = log
+        self._commits = Commits(parts.store, self._act)
         self._effects = Effects(parts.engines, parts.embedders, self._own_input, self._bug_found, log)
         self.discovery = Discovery(parts.transports, parts.finders, parts.given, self._own_input, log)
         self._own: deque[Input] = deque()
@@ -116,15 +119,16 @@ class Driver:
     async def run(self) -> None:
         """Start the adapters, drive the node until stopped, and give everything back."""
         try:
-            self._perform(self.node.start(self.clock.now()))
+            batch = self.node.start(self.clock.now())
+            self._set_timer()
+            await self._commits.perform((batch,))
             await self._start_adapters()
             self.started.set()
             while not self._stopping:
                 await self._turn()
             if self._bug is not None:
                 raise self._bug
-            while self._own:  # a withdrawn question is still told to its members
-                self._handle(self._own.popleft())
+            await self._handle_own()  # a withdrawn question is still told to its members
         except AdapterError as error:
             self._log.error("node_stopped", code=error.code, reason=str(error))
             raise
@@ -142,19 +146,26 @@ class Driver:
         self._following.append(asyncio.create_task(HealthLog(self.transports.lanes, self._log).follow()))
         self.discovery.start()
         await self._effects.start()
-        while self._own:
-            self._handle(self._own.popleft())
+        await self._handle_own()
 
     async def _turn(self) -> None:
         await self._wake.wait()
         self._wake.clear()
-        for _ in range(INPUTS_A_TURN):
-            entry = None if self._stopping else self._next_input()
+        batches: list[Batch] = []
+        while not self._stopping and len(batches) < INPUTS_A_GROUP:
+            entry = self._next_input()
             if entry is None:
-                return
-            self._handle(entry)
-        self._wake.set()
-        await asyncio.sleep(0)
+                break
+            batches.append(self._handle(entry))
+        else:
+            self._wake.set()
+        await self._commits.perform(batches)
+        if self._wake.is_set():
+            await asyncio.sleep(0)
+
+    async def _handle_own(self) -> None:
+        while self._own:
+            await self._commits.perform((self._handle(self._own.popleft()),))
 
     def _next_input(self) -> Input | None:
         """The timer first, then our own results, then packets: finished work must not wait for a flood."""
@@ -164,15 +175,16 @@ class Driver:
             return self._own.popleft()
         return self._packets.take()
 
-    def _handle(self, entry: Input) -> None:
+    def _handle(self, entry: Input) -> Batch:
         self.counts.inputs += 1
         if isinstance(entry, InferenceFinished | InferenceFailed):
             self.reports.tell(inference_ended(entry))
-        self._perform(self.node.handle(entry, self._now()))
+        batch = self.node.handle(entry, self._now())
+        self._set_timer()
+        return batch
 
-    def _perform(self, batch: Batch) -> None:
-        if batch.writes:
-            self.parts.store.apply(batch.writes)
+    def _act(self, batch: Batch) -> None:
+        """Perform all but the writes, which are durable by now."""
         for send in batch.sends:
             self.counts.packets_sent += 1
             self.kinds.sent(send.wire, self._carriers)
@@ -186,7 +198,6 @@ class Driver:
         assert not batch.submits, "version 1 has no rails"
         for report in batch.reports:
             self.reports.tell(report)
-        self._set_timer()
 
     def _now(self) -> Now:
         now = self.clock.now()
@@ -250,4 +261,4 @@ class Driver:
         await self._effects.close()
         await self.discovery.stop()
         await self.transports.stop()
-        self.parts.store.close()
+        self._commits.close()
