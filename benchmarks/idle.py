@@ -98,7 +98,8 @@ async def idle(chosen: list[Network], seconds: float, settle: float) -> tuple[fl
             await asyncio.sleep(settle)
             used, count = process.cpu_times(), sum(counter.bytes for counter in counters.values())
             await asyncio.sleep(seconds)
-            after = process.cpu_times()
+            after = process.cpu_times()  # raises when the node has ended
+            assert process.status() != psutil.STATUS_ZOMBIE, "the node ended"
             core = (after.user + after.system - used.user - used.system) / seconds * 100
             count = sum(counter.bytes for counter in counters.values()) - count
     for server in servers:

@@ -80,8 +80,13 @@ class Network(msgspec.Struct):
     """Whether all goes over one process that can be killed; else links between nodes stay."""
     process: subprocess.Popen[bytes] | None = None
     said: str = ""
+    before: tuple[str, ...] = ()
+    """A program that must run first."""
+    helper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        if self.before:
+            self.helper = subprocess.Popen(self.before, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         quiet, is_peer = subprocess.DEVNULL, PEER in self.command
         pipe = subprocess.PIPE if is_peer else quiet
         self.process = subprocess.Popen(self.command, stdout=pipe, stderr=quiet)
@@ -97,9 +102,9 @@ class Network(msgspec.Struct):
         raise TimeoutError(self.name)
 
     def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        for process in filter(None, (self.process, self.helper)):
+            process.kill()
+            process.wait()
 
     def transport(self) -> Transport:
         """A node's end."""
@@ -111,12 +116,14 @@ class Network(msgspec.Struct):
 
 def networks(folder: Path) -> list[Network]:
     """Those whose servers are installed."""
+    return [*with_servers_of_ours(), *between_nodes(), *with_servers_of_others(folder)]
+
+
+def with_servers_of_ours() -> list[Network]:
+    relay, router, hub, gun = (free_port() for _ in range(4))
     dicast = (sys.executable, "-m", "dicast.cli")
-    relay, router, hub, mqtt, nats, gun, table, libp2p = (free_port() for _ in range(8))
-    broker = folder / "mosquitto.conf"
-    broker.write_text(f"persistence false\nallow_anonymous true\nlistener {mqtt} 127.0.0.1\n")
-    found = [
-        Network("nostr", (*dicast, "relay", f"--port={relay}"), relay, lambda port: {"port": port}),
+    return [
+        Network("nostr", (*dicast, "relay", f"--port={relay}"), relay, lambda _: {}),
         Network(
             "zenoh",
             (*dicast, "router", f"--listen=tcp/127.0.0.1:{router}"),
@@ -135,12 +142,20 @@ def networks(folder: Path) -> list[Network]:
             gun,
             lambda port: {"relays": [f"ws://127.0.0.1:{port}/gun"]},
         ),
+    ]
+
+
+def between_nodes() -> list[Network]:
+    """Links between nodes: WebRTC's meet at a relay of their own."""
+    meeting, table, libp2p = (free_port() for _ in range(3))
+    found = [
         Network(
             "webrtc",
-            peer_command("webrtc", {"relays": [f"ws://127.0.0.1:{relay}"]}),
-            relay,
+            peer_command("webrtc", {"relays": [f"ws://127.0.0.1:{meeting}"]}),
+            meeting,
             lambda port: {"relays": [f"ws://127.0.0.1:{port}"]},
             has_server=False,
+            before=(sys.executable, "-m", "dicast.cli", "relay", f"--port={meeting}"),
         ),
         Network(
             "bittorrent",
@@ -152,23 +167,28 @@ def networks(folder: Path) -> list[Network]:
     ]
     if importlib.util.find_spec("libp2p") is None:
         print("libp2p is not installed: it is left out")
-    else:
-        command = peer_command("libp2p", {"listen": [f"/ip4/127.0.0.1/tcp/{libp2p}"]})
-        made = Network("libp2p", command, libp2p, lambda _: {}, has_server=False)
-        made.table = lambda port: {"peers": [made.said.split()[0].replace(f"/{libp2p}/", f"/{port}/")]}
-        found.append(made)
-    for name, words, port in (
-        ("mqtt", ("mosquitto", "-c", str(broker)), mqtt),
-        ("nats", ("nats-server", "-a", "127.0.0.1", "-p", str(nats)), nats),
+        return found
+    command = peer_command("libp2p", {"listen": [f"/ip4/127.0.0.1/tcp/{libp2p}"]})
+    made = Network("libp2p", command, libp2p, lambda _: {}, has_server=False)
+    made.table = lambda port: {"peers": [made.said.split()[0].replace(f"/{libp2p}/", f"/{port}/")]}
+    return [*found, made]
+
+
+def with_servers_of_others(folder: Path) -> list[Network]:
+    mqtt, nats = free_port(), free_port()
+    broker = folder / "mosquitto.conf"
+    broker.write_text(f"persistence false\nallow_anonymous true\nlistener {mqtt} 127.0.0.1\n")
+    found: list[Network] = []
+    for name, key, words, port in (
+        ("mqtt", "broker", ("mosquitto", "-c", str(broker)), mqtt),
+        ("nats", "server", ("nats-server", "-a", "127.0.0.1", "-p", str(nats)), nats),
     ):
         program = shutil.which(words[0], path=os.environ["PATH"] + ":/usr/sbin")
-        key = "broker" if name == "mqtt" else "server"
-        scheme = name
         if program is None:
             print(f"{words[0]} is not installed: {name} is left out")
-        else:
-            made_of = lambda port, key=key, scheme=scheme: {key: f"{scheme}://127.0.0.1:{port}"}  # noqa: E731
-            found.append(Network(name, (program, *words[1:]), port, made_of))
+            continue
+        table = lambda port, key=key, name=name: {key: f"{name}://127.0.0.1:{port}"}  # noqa: E731
+        found.append(Network(name, (program, *words[1:]), port, table))
     return found
 
 

@@ -145,7 +145,7 @@ async def test_they_read_our_record_and_we_read_theirs(table: str, start_js) -> 
 
 
 def seed_of(key: str) -> bytes:
-    """What everybody who knows the key can compute (spec/20-transports.md, 20.13)."""
+    """What everybody who knows the key can compute (spec/20-transports.md, 20.11)."""
     from hashlib import sha256
 
     return sha256(b"dicast/dht/slots/1" + bytes.fromhex(key)).digest()
