@@ -18,6 +18,7 @@ from dicast.daemon.config import load_settings
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.given import given_places, with_given
 from dicast.daemon.paths import Paths
+from dicast.daemon.private_network import secret_of
 from dicast.protocol.places import Place
 from dicast.protocol.ticket import Ticket, encode_ticket
 
@@ -39,6 +40,31 @@ def settings_of(tmp_path: Path, text: str = "", **flags: object) -> Settings:
     config = tmp_path / "config.toml"
     config.write_text(text)
     return load_settings(config, flags, {}, tickets.joined(Paths(tmp_path))).settings
+
+
+def test_a_private_network_is_never_entered_as_the_open_one_of_that_name(tmp_path: Path) -> None:
+    place = tickets.passphrase_file(Paths(tmp_path))
+    tickets.accept(Paths(tmp_path), ticket(needs_passphrase=True))
+    joined = settings_of(tmp_path)
+    assert joined.passphrase_file == str(place)
+    with pytest.raises(ConfigurationError, match="passphrase_file_unreadable"):
+        secret_of(joined)
+    place.write_text("correct horse battery\n")
+    tickets.accept(Paths(tmp_path), ticket(needs_passphrase=True, relays=("wss://b.example",)))
+    assert place.read_text() == "correct horse battery\n"
+    tickets.accept(Paths(tmp_path), ticket(network="other"))
+    assert (settings_of(tmp_path).passphrase_file, place.exists()) == ("", False)
+    tickets.accept(Paths(tmp_path), ticket(network="other", passphrase="another long one"))
+    tickets.accept(Paths(tmp_path), ticket(needs_passphrase=True))
+    assert (settings_of(tmp_path).passphrase_file, place.exists()) == (str(place), False)
+
+
+def test_a_passphrase_that_an_earlier_ticket_brought_is_kept(tmp_path: Path) -> None:
+    tickets.accept(Paths(tmp_path), ticket(passphrase="correct horse battery"))
+    tickets.accept(Paths(tmp_path), ticket(network="other"))
+    tickets.accept(Paths(tmp_path), ticket(needs_passphrase=True))
+    joined = settings_of(tmp_path)
+    assert Path(joined.passphrase_file).read_text() == "correct horse battery\n"
 
 
 def test_a_ticket_stands_below_the_configuration(tmp_path: Path) -> None:
@@ -111,6 +137,7 @@ def test_the_lan_is_private_addresses_only(monkeypatch: pytest.MonkeyPatch) -> N
     assert where.addresses == ("192.168.1.5", "10.0.0.7", "169.254.3.3")
     assert settings.transports["zenoh"] == {
         "listen": ["tcp/192.168.1.5:0", "tcp/10.0.0.7:0", "tcp/169.254.3.3:0"],
+        "connect": [],
         "interface": "192.168.1.5,10.0.0.7,169.254.3.3",
         "public": True,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +64,10 @@ def test_what_later_software_adds_is_skipped_and_its_next_version_refused() -> N
     assert decode_ticket(encode("dicast", payload + bytes((77, 2)) + b"hi")) == TICKET
     with pytest.raises(TicketError, match="version 2"):
         decode_ticket(encode("dicast", b"\x02" + payload[1:]))
+
+
+def test_a_ticket_says_that_a_passphrase_is_needed_unless_it_brings_it() -> None:
+    needing = msgspec.structs.replace(TICKET, needs_passphrase=True)
+    assert decode_ticket(encode_ticket(needing)) == needing
+    bringing = msgspec.structs.replace(needing, passphrase="correct horse battery")
+    assert decode_ticket(encode_ticket(bringing)) == msgspec.structs.replace(bringing, needs_passphrase=False)

@@ -87,6 +87,9 @@ def join(ticket: OrStandardInput, /, *, common: Common = DEFAULTS) -> None:
     in_force = common.load().settings
     if in_force.network != accepted.network:
         told.append(f"But the configuration says network {in_force.network}, which stands above a ticket.")
+    place = tickets.passphrase_file(common.paths())
+    if accepted.needs_passphrase and in_force.passphrase_file == str(place) and not place.exists():
+        told.append(f"The network is private: first write its passphrase into {place}, or no node starts.")
     print_result(_as_json(accepted), "\n".join([*told, "Now run: dicast up"]), common.json)
 
 
@@ -129,6 +132,7 @@ async def _ticket(settings: Settings, common: Common, expires_at: int) -> Ticket
         expires_at=expires_at,
         relays=settings.relays[:RELAYS_MAX],
         places=tuple(places[:PLACES_MAX]),
+        needs_passphrase=bool(settings.passphrase_file),
     )
 
 
@@ -139,7 +143,7 @@ def _with_passphrase(ticket: Ticket, settings: Settings) -> Ticket:
         )
     note("Warning: whoever sees this ticket, its QR code or a photo of it can join the private network.")
     passphrase = read_passphrase(Path(settings.passphrase_file).expanduser())
-    return msgspec.structs.replace(ticket, passphrase=passphrase)
+    return msgspec.structs.replace(ticket, passphrase=passphrase, needs_passphrase=False)
 
 
 def _as_json(ticket: Ticket) -> dict[str, object]:
@@ -150,4 +154,5 @@ def _as_json(ticket: Ticket) -> dict[str, object]:
         "relays": list(ticket.relays),
         "addresses": [f"{place.transport}={place.address}" for place in ticket.places],
         "has_passphrase": bool(ticket.passphrase),
+        "needs_passphrase": ticket.needs_passphrase,
     }

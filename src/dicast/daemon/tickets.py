@@ -24,41 +24,57 @@ def accept(paths: Paths, text: str) -> Ticket:
         raise TicketError("ticket_expired", "The ticket has expired.", "Ask for a new one: `dicast invite`.")
     paths.prepare()
     bare = text.strip().removeprefix("dicast:").lower()
+    before = _readable(paths)
+    known = _same(before, ticket.network)
     kept = [one for one in _lines(paths) if one != bare][-(TICKETS_MAX - 1) :]
     _write(_tickets_file(paths), "\n".join([*kept, bare]) + "\n")
-    if ticket.passphrase:
-        _write(_passphrase_file(paths), ticket.passphrase + "\n")
+    passphrase = next((one.passphrase for one in (ticket, *known) if one.passphrase), "")
+    if passphrase:
+        _write(passphrase_file(paths), passphrase + "\n")
+    elif not before or before[-1].network != ticket.network:  # what lies there is another network's
+        passphrase_file(paths).unlink(missing_ok=True)
     return ticket
 
 
 def joined(paths: Paths) -> dict[str, Any]:
     """The settings that accepted tickets stand for: the newest one's network, and all that is known of it."""
+    tickets = _readable(paths)
+    if not tickets:
+        return {}
+    newest = tickets[-1]
+    same = _same(tickets, newest.network)
+    settings: dict[str, Any] = {
+        "network": newest.network,
+        "relays": list(dict.fromkeys(relay for one in same for relay in one.relays)),
+        "peers": list(dict.fromkeys(f"{at.transport}={at.address}" for one in same for at in one.places)),
+    }
+    if any(one.passphrase or one.needs_passphrase for one in same):
+        settings["passphrase_file"] = str(passphrase_file(paths))
+    return settings
+
+
+def passphrase_file(paths: Paths) -> Path:
+    """Where the passphrase of the network that was joined lies, or belongs."""
+    return paths.state_dir / "network-passphrase"
+
+
+def _readable(paths: Paths) -> list[Ticket]:
     tickets: list[Ticket] = []
     for line in _lines(paths):
         try:
             tickets.append(decode_ticket(line))
         except TicketError:
             continue  # of later software, or damaged: it helps nobody
-    if not tickets:
-        return {}
-    newest = tickets[-1]
-    same = [one for one in reversed(tickets) if one.network == newest.network]
-    settings: dict[str, Any] = {
-        "network": newest.network,
-        "relays": list(dict.fromkeys(relay for one in same for relay in one.relays)),
-        "peers": list(dict.fromkeys(f"{at.transport}={at.address}" for one in same for at in one.places)),
-    }
-    if newest.passphrase:
-        settings["passphrase_file"] = str(_passphrase_file(paths))
-    return settings
+    return tickets
+
+
+def _same(tickets: list[Ticket], network: str) -> list[Ticket]:
+    """Those of one network, the newest first."""
+    return [one for one in reversed(tickets) if one.network == network]
 
 
 def _tickets_file(paths: Paths) -> Path:
     return paths.state_dir / "tickets"
-
-
-def _passphrase_file(paths: Paths) -> Path:
-    return paths.state_dir / "network-passphrase"
 
 
 def _lines(paths: Paths) -> list[str]:

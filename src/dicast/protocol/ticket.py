@@ -16,7 +16,7 @@ PLACES_MAX = 8
 """Nobody tries more, and the QR code stays readable for a phone."""
 VALUE_BYTES_MAX = 255
 """One byte says how long a value is."""
-_KEY, _RELAY, _NETWORK, _EXPIRES, _PLACE, _PASSPHRASE = range(6)
+_KEY, _RELAY, _NETWORK, _EXPIRES, _PLACE, _PASSPHRASE, _PRIVATE = range(7)
 
 
 class TicketError(ConfigurationError):
@@ -32,6 +32,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     relays: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()
     passphrase: str = ""
+    needs_passphrase: bool = False
+    """The network is private, and its passphrase is told another way."""
 
 
 def encode_ticket(ticket: Ticket) -> str:
@@ -45,6 +47,8 @@ def encode_ticket(ticket: Ticket) -> str:
     ]
     if ticket.passphrase:
         entries.append((_PASSPHRASE, ticket.passphrase.encode()))
+    elif ticket.needs_passphrase:
+        entries.append((_PRIVATE, b""))
     if any(len(value) > VALUE_BYTES_MAX for _, value in entries):
         raise TicketError("ticket_long", f"A ticket's values have at most {VALUE_BYTES_MAX} bytes.", "")
     body = b"".join(bytes((tag, len(value))) + value for tag, value in entries)
@@ -102,6 +106,7 @@ def _ticket_of(entries: list[tuple[int, bytes]]) -> Ticket:
         relays=relays,
         places=places,
         passphrase=passphrase,
+        needs_passphrase=not passphrase and any(tag == _PRIVATE for tag, _ in entries),
     )
 
 
