@@ -232,6 +232,11 @@ def test_keys_are_made_and_revoked_by_an_admin(public_place) -> None:
 
 def test_ten_thousand_keys_are_listed_and_none_slows_the_others(tmp_path) -> None:
     keys, ledger = KeyFile(tmp_path), Ledger(tmp_path)
+    assert {file.name: file.stat().st_mode & 0o077 for file in tmp_path.glob("gateway-usage*")} == {
+        "gateway-usage.sqlite": 0,
+        "gateway-usage.sqlite-wal": 0,
+        "gateway-usage.sqlite-shm": 0,
+    }
     made = keys.create("first", (), Limits(600, 10, None), 0)
     others = [replace(made.record, id=f"{n:08x}", digest=f"{n:064x}") for n in range(KEYS_MAX - 1)]
     keys._write((made.record, *others))

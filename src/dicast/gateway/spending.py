@@ -57,14 +57,15 @@ class Ledger:
         self._promised: dict[str, int] = {}
         path = ":memory:" if state_dir is None else str(state_dir / USAGE_FILE)
         try:
+            if state_dir is not None:  # first, as SQLite gives the files beside it the mode of this one
+                Path(path).touch(mode=0o600)
+                Path(path).chmod(0o600)
             self._file = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             self._prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise AdapterError(
                 "usage_unusable", f"{path} cannot be used: {error}.", "Move it away; a new one is made."
             ) from error
-        if state_dir is not None:
-            Path(path).chmod(0o600)
 
     def close(self) -> None:
         """Give the file back."""
