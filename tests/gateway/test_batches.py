@@ -66,7 +66,7 @@ def test_a_batch_is_answered_line_by_line(client):
     assert texts == [f"answer number {number}" for number in range(40)]
     assert {one["response"]["status_code"] for one in answers} == {200}
     assert len({one["dicast"]["nodes"][0]["node"] for one in answers}) == 3
-    assert all(one["dicast"]["nodes"][0]["free_slots"] > 0 for one in answers)
+    assert all(one["dicast"]["nodes"][0]["room"] > 0 for one in answers)
 
 
 def test_bad_lines_are_told_one_by_one(client):

@@ -33,10 +33,12 @@ PATIENCE_S = 60.0
 """How long nobody may be there who suits, before a question is given up: a node restarts in this time."""
 BACK_OFF_S = 0.25
 """Between tries at a node that is full or stopped."""
+_BUSY = AdapterError("nodes_busy", "The nodes that were chosen had no slot free.", "Ask again.")
+"""Told to nobody: others are asked, or the same a moment later."""
 GONE = frozenset({"node_not_running", "node_stopped"})
 """The asking node itself is away: waited for without end, whoever wants to give up cancels."""
-FULL = frozenset({"too_many_asks", "too_many_rounds", "call_refused"})
-"""The asking node has no room for another question now."""
+FULL = frozenset({"too_many_asks", "too_many_rounds", "call_refused", _BUSY.code})
+"""There is no room for another question now."""
 NOBODY = frozenset({"no_peers", "no_model", "too_few_nodes", "no_workers"})
 """Nobody suits at the moment."""
 
@@ -89,9 +91,12 @@ class Dispatcher(AsyncClient):
             try:
                 need = await self._need(question)
                 choices = await self._chosen(need, left_out)
-                tries += 1
                 answer, failed = await self._lease(question, choices, need)
+                tries += 1
             except DicastError as error:
+                if error is _BUSY:
+                    continue
+                tries += error.code not in GONE | FULL | NOBODY
                 give_up_s = await self._patience(error, give_up_s, tries)
                 continue
             if answer is not None and (not failed or tries >= TRIES_MAX):
@@ -172,8 +177,13 @@ class Dispatcher(AsyncClient):
             if answer is None or _is_short(answer):
                 failed = watch.failed()
             ended = "lapsed" if answer is None else f"{answer.outcome}: {answer.reason}"
-            for node_id in failed - watch.too_long():
+            busy = watch.busy()
+            for node_id in busy:
+                self.workers.note_busy(node_id, self._now_ms())
+            for node_id in failed - watch.too_long() - busy:
                 self.workers.note_failure(node_id, self._now_ms())
+            if busy and failed <= busy:
+                raise _BUSY
         except DicastError as error:
             ended = error.code
             raise

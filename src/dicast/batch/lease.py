@@ -133,6 +133,10 @@ class LeaseWatch:
         """Whose model cannot read so much, which is no fault of theirs."""
         return frozenset(one for one, why in self._declined.items() if why == TOO_LONG)
 
+    def busy(self) -> frozenset[str]:
+        """Who had no slot free, which is no fault either."""
+        return frozenset(one for one, why in self._declined.items() if why == DeclineReason.BUSY.value)
+
     def release_all(self) -> None:
         """Slots that are held still."""
         for node_id in tuple(self._held):

@@ -18,8 +18,8 @@ from dicast.batch.lease import LINE
 
 LINES_AT_ONCE_MAX = 96
 """Of one job: the node takes 128 questions, the rest is for people and for other jobs."""
-LINES_SPARE = 4
-"""Beyond the slots of all nodes and half as many again: lines whose verdict is on its way hold no slot."""
+LINES_A_SLOT = 4
+"""Of all nodes: one is answered, one is on its way, and two wait for their verdict and for the disk."""
 GROW_S = 1.0
 """How often it is looked whether there are more nodes."""
 
@@ -110,7 +110,7 @@ class Runner:
         except DicastError:
             return 1  # the node is away: one line waits for it
         slots = self._dispatcher.workers.capacity
-        return min(LINES_AT_ONCE_MAX, slots + slots // 2 + LINES_SPARE)
+        return min(LINES_AT_ONCE_MAX, max(1, LINES_A_SLOT * slots))
 
 
 class _Lines:

@@ -9,6 +9,11 @@ from dicast.daemon.api import PeerRecord
 
 SLOTS_USED_MAX = 12
 """Of one node at a time: it keeps 16 unfinished rounds of one asker, and they outlive their slots a bit."""
+WIDEN = 0.5
+"""A node's window grows by half a question for as many answers as it holds: what is on its way there and back
+takes no slot of the node."""
+NARROW = 0.75
+"""It shrinks when the node says that it is busy; down to its slots at once, below them when that goes on."""
 SPEED_SHARE = 0.2
 """Weight of the newest measurement: ten lines after a change the old speed is forgotten."""
 UNMEASURED_MS = 1.0
@@ -47,11 +52,17 @@ class Worker:
         self.answered = 0
         self.failed_in_a_row = 0
         self.paused_until_ms = 0
+        self.window = float(self.slots)
 
     @property
     def slots(self) -> int:
-        """Prompts that it is given at a time."""
+        """Prompts that it runs at a time, as far as we use them."""
         return max(1, min(self.record.slots, SLOTS_USED_MAX))
+
+    @property
+    def room(self) -> int:
+        """Questions that it may still be given: by its slots, and by what is on its way to it and back."""
+        return int(min(max(self.window, 1.0), SLOTS_USED_MAX)) - self.in_flight
 
     def suits(self, need: Need) -> bool:
         """Whether it offers what the question needs."""
@@ -74,7 +85,8 @@ class Worker:
         """What spoke for it."""
         return {
             "node": self.record.node_id,
-            "free_slots": self.slots - self.in_flight,
+            "room": self.room,
+            "in_flight": self.in_flight,
             "slots": self.slots,
             "load": self.record.load,
             "mean_ms": None if self.mean_ms is None else round(self.mean_ms),
@@ -118,7 +130,7 @@ class Workers:
         fresh = [worker for worker in suiting if worker.record.node_id not in left_out]
         if len(fresh) < need.seats:  # better the same again than nobody
             fresh = suiting
-        free = [one for one in fresh if one.in_flight < one.slots and one.paused_until_ms <= now_ms]
+        free = [one for one in fresh if one.room > 0 and one.paused_until_ms <= now_ms]
         if len(free) < need.seats:
             return []
         chosen = sorted(free, key=Worker.rank)[: need.seats]
@@ -134,8 +146,20 @@ class Workers:
         if took_ms is not None:
             worker.answered += 1
             worker.failed_in_a_row = 0
+            worker.window = min(SLOTS_USED_MAX, worker.window + WIDEN / worker.window)
             old = took_ms if worker.mean_ms is None else worker.mean_ms
             worker.mean_ms = old + (took_ms - old) * SPEED_SHARE
+
+    def note_busy(self, node_id: str, now_ms: int) -> None:
+        """It had no slot free: fewer at a time, and when others keep it busy, none for a moment."""
+        worker = self._workers.get(node_id)
+        if worker is None:
+            return
+        if worker.window <= worker.slots:
+            worker.paused_until_ms = now_ms + PAUSE_MS_FIRST
+            worker.window = max(1.0, worker.window * NARROW)
+        else:
+            worker.window = max(worker.slots, worker.window * NARROW)
 
     def note_failure(self, node_id: str, now_ms: int) -> None:
         """It declined, was silent or did not finish: others first, for a moment."""
