@@ -1,0 +1,97 @@
+"""Leases over real nodes: one that does not begin loses its lease, and others answer."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from dicast.base.crypto import KeyPair
+from dicast.batch.dispatch import Dispatcher
+from dicast.batch.lease import LINE, START_S
+from dicast.cli.session import LocalChannel
+from dicast.consensus.constants import EMBEDDER
+from dicast.daemon.config_schema import Settings
+from dicast.daemon.driver import Driver, Parts
+from dicast.daemon.logs import Log
+from dicast.daemon.service import Service
+from dicast.embedders.memory import MemoryEmbedder
+from dicast.engines.memory import MemoryEngine
+from dicast.protocol.messages import Role
+from dicast.protocol.node import Node
+from dicast.protocol.outputs import PeerSeen
+from dicast.protocol.settings import Identity, NodeSettings
+from dicast.stores.memory import MemoryStore
+from dicast.transports.memory import MemoryHub
+
+
+class Kept:
+    """The leases of one line, as they come."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.ended: list[str] = []
+
+    def unfinished(self) -> tuple[str, ...]:
+        return ()
+
+    def begin(self, why: list[dict[str, Any]]) -> int:
+        self.asked += [one["node"] for one in why]
+        return len(self.asked)
+
+    def opened(self, attempt: int, request_id: str) -> None:
+        assert attempt
+        assert request_id
+
+    def end(self, attempt: int, ended: str) -> None:
+        assert attempt
+        self.ended.append(ended)
+
+
+@asynccontextmanager
+async def driven(name: str, hub: MemoryHub, *, works: bool):
+    roles = (Role.WORKER, Role.VALIDATOR) if works else ()
+    offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=4)
+    identity = Identity(KeyPair.from_seed(name.encode()), name.encode().ljust(32)[:32])
+    engines = [MemoryEngine()] if works else []
+    parts = Parts(MemoryStore(), [hub.transport()], engines, {EMBEDDER: MemoryEmbedder(EMBEDDER)})
+    driver = Driver(Node(identity, offers), parts, Log("error", stream=io.StringIO()))
+    running = asyncio.create_task(driver.run())
+    try:
+        await driver.started.wait()
+        yield driver, offers
+    finally:
+        driver.stop()
+        await running
+
+
+@pytest.mark.anyio
+async def test_a_node_that_died_loses_its_lease_and_another_answers():
+    hub = MemoryHub()
+    async with AsyncExitStack() as stack:
+        asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
+        seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
+        dead: dict[str, Driver] = {}
+        for name in ("one", "two"):
+            driver, _ = await stack.enter_async_context(driven(name, hub, works=True))
+            await seen.next()
+            dead[driver.node.node_id] = driver
+        dispatcher = Dispatcher(LocalChannel(Service(asker, Settings(), offers)))
+        first = Kept()
+        LINE.set(first)
+        assert (await dispatcher.ask("Hello?", quorum=1)).is_accepted
+        [fast] = first.asked
+        dispatcher.workers.note_failure(next(one for one in dead if one != fast), 0)  # so that it comes last
+        dead[fast].stop()
+        await dead[fast].ended.wait()
+        kept = Kept()
+        LINE.set(kept)
+        began = asyncio.get_running_loop().time()
+        assert (await dispatcher.ask("Hello again?", quorum=1)).is_accepted
+        assert asyncio.get_running_loop().time() - began < 3 * START_S
+    other = next(one for one in dead if one != fast)
+    assert kept.asked == [fast, other]
+    assert kept.ended[0] == "lapsed"
