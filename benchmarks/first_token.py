@@ -1,7 +1,7 @@
 """How long until the first provisional token: through the gateway, beside the engine by itself.
 
-Run `python benchmarks/first_token.py [--questions N]`. The engine says a word every 20 ms. A server process has
-the gateway, the asking node and, where asked, three more nodes, whose text comes sealed over the in-memory
+Run `python benchmarks/first_token.py [--questions N]`. The engine says a word every 20 ms. A server process
+has the gateway, the asking node and, where asked, three more nodes, whose text comes sealed over the memory
 transport. Questions one at a time, streamed, over HTTP from another process; milliseconds from the request to
 the first chunk with text (wanted: at most 30 ms more than the engine on an idle machine), and to the verdict.
 """

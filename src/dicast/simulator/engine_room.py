@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dicast.base.types import RequestId
-from dicast.protocol.inputs import Embedded, EmbeddingFailed, InferenceFailed, InferenceFinished, Input
+from dicast.protocol.inputs import (
+    Embedded,
+    EmbeddingFailed,
+    InferenceFailed,
+    InferenceFinished,
+    InferenceProgressed,
+    Input,
+)
 from dicast.protocol.outputs import CancelInference, Run, StartEmbedding, StartInference
 from dicast.simulator.dice import Dice
 from dicast.simulator.embedder import EmbeddingMemory
@@ -15,6 +22,8 @@ from dicast.simulator.host import Host
 if TYPE_CHECKING:
     from dicast.simulator.world import World
 
+PIECES = 8
+"""Of an answer that is streamed."""
 HANG_MS = 3_600_000
 """An engine that hangs answers after the world is over."""
 
@@ -58,6 +67,21 @@ class EngineRoom:
         self._world.heap.schedule(
             self._world.heap.now_ms + delay_ms, self._answered, host, (host.boots, job, finished)
         )
+        if job.stream and isinstance(finished, InferenceFinished):
+            self._schedule_pieces(host, job, finished.text, delay_ms)
+
+    def _schedule_pieces(self, host: Host, job: StartInference, text: str, delay_ms: int) -> None:
+        """The text comes evenly while the engine works."""
+        size = -(-len(text) // PIECES)
+        for number in range(PIECES):
+            at_ms = self._world.heap.now_ms + delay_ms * number // PIECES
+            progress = InferenceProgressed(job.request_id, text[number * size : (number + 1) * size])
+            self._world.heap.schedule(at_ms, self._progressed, host, (host.boots, job, progress))
+
+    def _progressed(self, host: Host, detail: tuple[int, StartInference, InferenceProgressed]) -> None:
+        boots, job, progress = detail
+        if boots == host.boots and host.jobs.get(job.request_id) is job:
+            self._world.give(host, progress)
 
     def _answered(self, host: Host, detail: tuple[int, StartInference, Input]) -> None:
         boots, job, finished = detail

@@ -34,7 +34,7 @@ from dicast.simulator.faults import Faults, draw_faults
 from dicast.simulator.host import Conduct, Host, Machine, NodeMaker, Tables, make_identity
 from dicast.simulator.ledger import Ask
 from dicast.simulator.trace import Trace
-from dicast.simulator.workload import BEACON_PERIOD_MS, draw_asks
+from dicast.simulator.workload import BEACON_PERIOD_MS, draw_asks, streamed
 from dicast.simulator.world import World
 
 NETWORK = "simulated"
@@ -63,8 +63,10 @@ def make_node(machine: Machine, tables: Tables, reader: PacketReader) -> Node:
     return Node(machine.identity, machine.settings, reader, tables)
 
 
-def make_world(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False) -> World:
-    """World `seed`, with its cast and questions in place."""
+def make_world(
+    seed: int, nodes: int, minutes: int, *, keep_lines: bool = False, streams: bool = False
+) -> World:
+    """World `seed`, with its cast and questions in place; `streams`: every listed question is streamed."""
     faults = draw_faults(seed, nodes, minutes)
     secret = _secret() if Dice(seed, "private").chance(PRIVATE_PM) else None
     hosts = _hosts(seed, nodes, faults, secret)
@@ -74,6 +76,7 @@ def make_world(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False)
     if faults.forging_relay:
         world.network.forge = forging_relay(world)
     asks = draw_asks(seed, world.hosts, faults)
+    asks = [streamed(asked) for asked in asks] if streams else asks
     for ask in asks:
         world.ask(ask)
     if any(ask.question.admission == Admission.DRAWN for ask in asks):

@@ -40,10 +40,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return replay_line(self.seed, self.nodes, self.minutes)
 
 
-def run_seed(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False) -> Run:
+def run_seed(seed: int, nodes: int, minutes: int, *, keep_lines: bool = False, streams: bool = False) -> Run:
     """World `seed` from start to end, every checker on it."""
     began = time.process_time()
-    world = make_world(seed, nodes, minutes, keep_lines=keep_lines)
+    world = make_world(seed, nodes, minutes, keep_lines=keep_lines, streams=streams)
     world.watchers += [RefusalsChangeNothing(seed), RebuiltIsTheSame(seed)]
     failure = ""
     try:

@@ -59,6 +59,11 @@ def _encrypted(dice: Dice, asked: Ask) -> Ask:
     return msgspec.structs.replace(asked, question=changed)
 
 
+def streamed(asked: Ask) -> Ask:
+    """The same question, read along."""
+    return msgspec.structs.replace(asked, question=msgspec.structs.replace(asked.question, stream=True))
+
+
 def beacon_round(at_ms: int) -> int:
     """The last beacon round that is public at a world time."""
     return at_ms // BEACON_PERIOD_MS
