@@ -180,11 +180,14 @@ async def _first_ms(http: httpx.AsyncClient, body: dict[str, Any], began: float)
     async with http.stream("POST", "/v1/chat/completions", json=body) as response:
         response.raise_for_status()
         async for line in response.aiter_lines():
-            if not found and line.startswith("data: {"):
-                choices = json.loads(line[6:]).get("choices")
-                if choices and choices[0]["delta"].get("content"):
-                    found.append((time.perf_counter() - began) * 1000)
+            if not found and _has_text(line):
+                found.append((time.perf_counter() - began) * 1000)
     return found[0]
+
+
+def _has_text(line: str) -> bool:
+    choices = json.loads(line[6:]).get("choices") if line.startswith("data: {") else None
+    return bool(choices and choices[0]["delta"].get("content"))
 
 
 def _row(title: str, times: list[float]) -> None:
