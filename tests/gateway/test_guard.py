@@ -161,6 +161,14 @@ def test_a_key_on_loopback_is_checked_when_it_is_one_of_ours(place) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "key_invalid")
 
 
+def test_a_key_named_like_anothers_id_is_not_revoked_with_it(tmp_path) -> None:
+    keys = KeyFile(tmp_path)
+    first = keys.create("laptop", (), Limits(), 0).record
+    second = keys.create(first.id, (), Limits(), 0).record
+    assert [one.id for one in keys.revoke(first.id)] == [first.id]
+    assert [one.id for one in keys.revoke(first.id)] == [second.id]
+
+
 def test_keys_are_stored_as_hashes_that_only_the_owner_reads(tmp_path) -> None:
     keys = KeyFile(tmp_path)
     key = keys.create("laptop", (), Limits(), 7).secret

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -226,11 +226,12 @@ class BlobStore:
         """Remove what a process left that was killed while it added or loaded."""
         for name in os.listdir(self.folder):
             path = self.folder / name
-            is_stale = _LEFT_OVER.fullmatch(name) and path.stat().st_mtime < oldest
             of = name.removesuffix(MANIFEST).removesuffix(PIN)
             is_orphan = of != name and not (self.folder / of).exists()
-            if is_stale or is_orphan:
-                path.unlink(missing_ok=True)
+            # A manifest and a pin come before their blob: a young orphan is one that is being made.
+            with suppress(FileNotFoundError):
+                if (is_orphan or _LEFT_OVER.fullmatch(name)) and path.stat().st_mtime < oldest:
+                    path.unlink()
 
     def _touch(self, path: Path) -> None:
         now = self._clock()

@@ -95,10 +95,11 @@ class KeyFile:
         return NewKey(key, record)
 
     def revoke(self, name: str) -> tuple[KeyRecord, ...]:
-        """Forget the keys of this id or name. Raises ConfigurationError when there is none."""
+        """Forget the key of this id, else those of this name; raises ConfigurationError: there is none."""
         with self._locked():
             records = self._read()
-            gone = tuple(record for record in records if name in (record.id, record.name))
+            gone = tuple(record for record in records if record.id == name)
+            gone = gone or tuple(record for record in records if record.name == name)
             if not gone:
                 raise ConfigurationError(
                     "key_missing",

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""RFC 6052: what a translator turns into IPv4."""
 HEARSAY_MAX = 256  # addresses known: some of them live whatever the liars add
 HEARSAY_LINKS_MAX = 4  # dialled at once: who dials four others and is dialled by as many is well connected
 KNOWN_A_SUBNET_MAX = 8  # whoever wants to fill the list needs 32 subnets
@@ -61,7 +63,7 @@ class Hearsay:
 
     def may_dial(self, address: IpAddress) -> bool:
         """Whether a stranger's word is enough: our own machine only for those who listen there."""
-        address = getattr(address, "ipv4_mapped", None) or address
+        address = carried_by(address)
         if address.is_loopback:
             return self._with_loopback
         never = address.is_multicast or address.is_unspecified or address.is_link_local or address.is_reserved
@@ -128,9 +130,18 @@ class Hearsay:
         return failed is not None
 
 
+def carried_by(address: IpAddress) -> IpAddress:
+    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, NAT64), which is where packets end up."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour or address
+
+
 def subnet_of(address: IpAddress) -> str:
     """The network whose addresses are commonly one operator's: /24, or /48 of IPv6."""
-    address = getattr(address, "ipv4_mapped", None) or address
+    address = carried_by(address)
     if address.is_loopback or address.is_private:
         return LAN
     prefix = 24 if address.version == 4 else 48
