@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from dicast.ports import Store
-from dicast.protocol.outputs import Batch
+from dicast.protocol.outputs import Batch, Write
+from dicast.stores.memory import MemoryStore
 
 
 class Commits:
@@ -19,6 +20,7 @@ class Commits:
     def __init__(self, store: Store, act: Callable[[Batch], None]) -> None:
         self._store = store
         self._act = act
+        self._is_instant = isinstance(store, MemoryStore)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     async def perform(self, batches: Sequence[Batch]) -> None:
@@ -30,9 +32,15 @@ class Commits:
         if not waiting:
             return
         writes = tuple(write for batch in waiting for write in batch.writes)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.apply, writes)
+        await self._apply(writes)
         for batch in waiting:
             self._act(batch)
+
+    async def _apply(self, writes: Sequence[Write]) -> None:
+        if self._is_instant:  # a thread would take longer than the work
+            self._store.apply(writes)
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._store.apply, writes)
 
     def close(self) -> None:
         """Wait for the write that is under way, if any, and close the store."""
