@@ -10,7 +10,9 @@ import importlib.util
 import json
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -58,11 +60,22 @@ globals().update(
 )
 
 
+def collect() -> None:
+    """What the package left open, once its threads let go of it, while that is no failure."""
+    for thread in threading.enumerate():
+        if thread.name == "libp2p":
+            thread.join(suite.WAIT_SECONDS_MAX)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        for _ in range(5):  # as pytest does at the end: what is found in one go lets go of more
+            gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """What the package left open is collected while that is no failure."""
+    """What one test left."""
     yield
-    gc.collect()
+    collect()
 
 
 def seed(number: int) -> bytes:
@@ -167,6 +180,28 @@ async def make_peer() -> AsyncIterator[Callable]:
             return peer
 
         yield make
+
+
+async def test_a_round() -> None:
+    """Three workers and a follower, over libp2p alone."""
+    names = {"worker 1": True, "worker 2": True, "worker 3": True, "follower": False}
+    async with contextlib.AsyncExitStack() as stack:
+        nodes, known = [], ()
+        for number, (name, works) in enumerate(names.items()):
+            roles = (Role.WORKER, Role.VALIDATOR) if works else ()
+            transport = Libp2pTransport(Libp2pSettings(seed(number), peers=known))
+            nodes.append(rounds.DrivenNode(name, lambda _: [transport], roles))  # noqa: B023 (called here)
+            running = asyncio.create_task(nodes[-1].driver.run())
+            stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
+            stack.callback(nodes[-1].driver.stop)
+            await nodes[-1].driver.started.wait()
+            await suite.until(lambda: transport.health().state == "up")  # noqa: B023 (awaited here)
+            known = known or tuple(transport.addresses())
+        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
+        async with asyncio.timeout(60):
+            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
+        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
+        assert rounds.delivered_twice(nodes) == []
 
 
 @pytest.mark.parametrize("who_dials", ["we by TCP", "we by WebSocket", "they by TCP", "they by WebSocket"])
@@ -341,25 +376,3 @@ async def test_records_that_are_none_are_counted_and_harm_nobody(make_node, make
     assert await record_found(node.finder, KEYS[0], found) == b"a record"
     node.finder.provide(KEYS, bytes(1001))
     assert (node.finder.health().dropped, node.health().state) == (2, "up")
-
-
-async def test_a_round() -> None:
-    """Three workers and a follower, over libp2p alone."""
-    names = {"worker 1": True, "worker 2": True, "worker 3": True, "follower": False}
-    async with contextlib.AsyncExitStack() as stack:
-        nodes, known = [], ()
-        for number, (name, works) in enumerate(names.items()):
-            roles = (Role.WORKER, Role.VALIDATOR) if works else ()
-            transport = Libp2pTransport(Libp2pSettings(seed(number), peers=known))
-            nodes.append(rounds.DrivenNode(name, lambda _: [transport], roles))  # noqa: B023 (called here)
-            running = asyncio.create_task(nodes[-1].driver.run())
-            stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
-            stack.callback(nodes[-1].driver.stop)
-            await nodes[-1].driver.started.wait()
-            await suite.until(lambda: transport.health().state == "up")  # noqa: B023 (awaited here)
-            known = known or tuple(transport.addresses())
-        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
-        async with asyncio.timeout(60):
-            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
-        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
-        assert rounds.delivered_twice(nodes) == []
