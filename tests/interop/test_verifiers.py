@@ -1,4 +1,4 @@
-"""The verifiers in Python and in the browser say the same of certificates that were changed and signed again."""
+"""The verifiers in Python and in the browser say the same of certificates that were changed, signed again."""
 
 from __future__ import annotations
 
