@@ -75,7 +75,7 @@ class Reachable(Protocol):
 
 
 class Finder(Protocol):
-    """Finds nodes where no relay knows them, such as a hash table over many machines. Carries opaque records."""
+    """Finds nodes that no relay knows, as a hash table over many machines does. Carries opaque records."""
 
     name: str
     record_bytes_max: int

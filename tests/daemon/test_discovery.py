@@ -56,7 +56,7 @@ class Meshed:
 
     async def until(self, is_so: Callable[[], object]) -> None:
         async with asyncio.timeout(SETTLED_S):
-            while not is_so():
+            while not is_so():  # noqa: ASYNC110 (what is waited for is anything a test can look at)
                 await asyncio.sleep(0)
 
     @property

@@ -36,7 +36,7 @@ FEEL_MS = 120_000
 FEELERS_LINKS_MAX = 8
 """With so many links, nothing is tried any more: each carries everything once more."""
 FIND_MS_FIRST, FIND_MS, FIND_MS_LONG = 2_000, 60_000, 600_000
-"""Tables are searched after 2, 4, 8 s … a minute while paths are missing (others start too), else every ten."""
+"""Tables are searched after 2, 4, 8 s … a minute while paths are missing (others start too), else less."""
 RENEW_MS = RECORD_LIFE_S * 1000 // 4
 """A record is renewed well before tables drop it."""
 SEEK_MS, SEEK_MS_LONG = 60_000, 1_800_000
