@@ -127,8 +127,12 @@ async def run_node(down: io.TextIOBase, up: io.TextIOBase, number: int, others: 
     driver = Driver(Node(identity, offers), parts, Log("error", stream=io.StringIO()))
     service = Service(driver, Settings(network=NETWORK), offers)
 
+    is_complete = False
+
     def seen(report: object) -> None:
-        if isinstance(report, PeerSeen) and len(driver.node.peers()) >= others:
+        nonlocal is_complete
+        if not is_complete and isinstance(report, PeerSeen) and len(driver.node.peers()) >= others:
+            is_complete = True  # a peer that announces itself anew is seen again
             _say(up, {"complete": time.time()})
 
     driver.reports.listen_now(seen)
