@@ -84,7 +84,7 @@ def test_mirrors_of_the_configuration_are_asked(
         (["get", SHA256], "blob_nowhere"),
         (["get", SHA256, "--from", "http://127.0.0.1:1/x"], "blob_failed"),
         (["rm", "../identity"], "blob_name"),
-        (["add", "/nowhere"], "blob_disk"),
+        (["add", "/nowhere"], "blob_unreadable"),
     ],
 )
 def test_what_cannot_be_done_says_why(
