@@ -170,10 +170,12 @@ class Asker:
             while len(self._driver.node.peers()) < seats:  # noqa: ASYNC110 (a node has no event for its peers)
                 await asyncio.sleep(0.01)
 
-    async def ask(self, number: int, seats: int) -> bool:
-        """Whether an answer was accepted; every seat has to answer."""
-        question = _question(number)
-        return (await self._client.ask(question, quorum=seats, seats=seats, models=(MODEL,))).is_accepted
+    async def ask(self, number: int, seats: int, *, encrypted: bool = True) -> bool:
+        """Whether an answer was accepted; every seat has to answer. Encrypted, as people's questions are."""
+        answer = await self._client.ask(
+            _question(number), quorum=seats, seats=seats, models=(MODEL,), encrypted=encrypted
+        )
+        return answer.is_accepted
 
 
 @asynccontextmanager
@@ -305,7 +307,7 @@ async def _sent(seats: int) -> Sequence[Event]:
             member = _member(number, hub.transport(), MemoryStore(), MemoryEmbedder(EMBEDDER))
             await stack.enter_async_context(_driven(member))
         await asker.knows(seats)
-        await asker.ask(0, seats)
+        await asker.ask(0, seats, encrypted=False)  # what a reveal says beside its answer can be read then
     await tap.stop()
     return [event for event in events if event.kind != Kind.ANNOUNCEMENT]
 
