@@ -253,11 +253,11 @@ def _socket(paths: Paths) -> Check:
 
 async def _relay(url: str) -> tuple[Check, int | None]:
     """Connect and ask for nothing; the round trip, and how far the relay's clock is off, if it tells."""
-    from websockets.asyncio.client import connect
+    from dicast.transports.nostr_socket import open_socket
 
     name, fix = "relay", "Check the address, the network and the relay's own log."
     try:
-        async with asyncio.timeout(RELAY_S), connect(url, open_timeout=RELAY_S) as socket:
+        async with asyncio.timeout(RELAY_S), open_socket(url) as socket:
             stamp = socket.response.headers.get("Date") if socket.response else None
             began = time.monotonic()
             await socket.send('["REQ","doctor",{"kinds":[31411],"limit":1}]')

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
@@ -28,6 +28,7 @@ from dicast.signalling import frames
 from dicast.signalling.settings import check_url
 from dicast.transports.background import described
 from dicast.transports.backoff import Backoff
+from dicast.transports.dialling import Connect
 
 ANSWER_SECONDS_MAX = 10.0
 """For a signaller to take a document, or the connection."""
@@ -75,9 +76,9 @@ class Signallers:
                 continue
         self._told = told[:SIGNALLERS_MAX]
 
-    def open(self, url: str) -> connect:
+    def open(self, url: str) -> Connect:
         """A connection to be."""
-        return connect(
+        return Connect(
             url,
             subprotocols=[Subprotocol(frames.SUBPROTOCOL)],
             additional_headers={"Authorization": f"Bearer {self._key}"} if self._key else None,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from http import HTTPStatus
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import WebSocketException
@@ -27,10 +27,12 @@ from dicast.transports import gun_frames as frames
 from dicast.transports import websocket_link as links
 from dicast.transports.background import described, end_tasks, start_task
 from dicast.transports.backoff import Backoff
+from dicast.transports.dialling import Connect
 from dicast.transports.gun_frames import Get, Hi, Put, Spoken
 from dicast.transports.gun_memory import GunMemory
 from dicast.transports.newcomers import SETTLE_SECONDS, Greeter, Recent, Repeated
-from dicast.transports.websocket_link import LOGGER, Link
+from dicast.transports.websocket_link import Link
+from dicast.transports.websocket_opening import url_of
 
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
 LINKS_MAX = 64  # peers that may dial in; each holds at most a megabyte that waits
@@ -257,42 +259,17 @@ class GunTransport:
             self._settled.discard(link)
 
     async def _connected(self, link: Link) -> ClientConnection:
-        return await _Connect(
-            link.address,
-            compression=None,
-            max_size=frames.FRAME_BYTES_MAX,
-            max_queue=links.FRAMES_AHEAD_MAX,
-            open_timeout=links.OPEN_SECONDS_MAX,
-            close_timeout=links.CLOSE_SECONDS_MAX,
-            ping_interval=links.HEARTBEAT_SECONDS,
-            ping_timeout=links.HEARTBEAT_SECONDS,
-            user_agent_header="dicast",
-            proxy=None,
-            logger=LOGGER,
-        )
+        return await Connect(link.address, **links.dialled(frames.FRAME_BYTES_MAX))
 
     async def _listen(self, host: str, port: int) -> None:
         backoff = Backoff()
         while True:
             try:
-                async with serve(
-                    self._accept,
-                    host,
-                    port,
-                    process_request=self._check,
-                    compression=None,
-                    max_size=frames.FRAME_BYTES_MAX,
-                    max_queue=links.FRAMES_AHEAD_MAX,
-                    open_timeout=links.OPEN_SECONDS_MAX,
-                    close_timeout=links.CLOSE_SECONDS_MAX,
-                    ping_interval=links.HEARTBEAT_SECONDS,
-                    ping_timeout=links.HEARTBEAT_SECONDS,
-                    server_header="dicast",
-                    logger=LOGGER,
-                ) as server:
+                options = links.served(frames.FRAME_BYTES_MAX)
+                async with serve(self._accept, host, port, process_request=self._check, **options) as server:
                     self._problem = ""
-                    name = f"[{host}]" if ":" in host else host
-                    self.address = f"ws://{name}:{next(iter(server.sockets)).getsockname()[1]}/gun"
+                    port_taken = next(iter(server.sockets)).getsockname()[1]
+                    self.address = f"{url_of(host, port_taken)}/gun"
                     await asyncio.Future()
             except OSError as error:
                 self._problem = described(error)
@@ -322,12 +299,6 @@ class GunTransport:
         finally:
             del self._inbound[link]
             self._dropped_before += link.queue.dropped + link.garbage
-
-
-class _Connect(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """A relay must not send us elsewhere: into a private network, say."""
-        return exc
 
 
 def _now_ms() -> int:

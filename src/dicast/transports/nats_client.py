@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 from nacl.signing import SigningKey
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from dicast.transports.background import described
+from dicast.transports.dialling import Connect
 from dicast.transports.nats_frames import Delivered, Greeting, NatsReader, Said, read_greeting
 from dicast.transports.websocket_link import LOGGER
 
@@ -284,19 +285,13 @@ class WebStream:
             self._connection.transport.abort()
 
 
-class _Connect(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """A server must not send us elsewhere: into a private network, say."""
-        return exc
-
-
 async def _opened(server: NatsServer) -> Stream:
     parts = urlsplit(server.url)
     if parts.scheme not in ("ws", "wss"):
         port = parts.port or PORTS[parts.scheme]
         return SocketStream(*await asyncio.open_connection(parts.hostname, port, limit=READ_BYTES))
     try:
-        connection = await _Connect(
+        connection = await Connect(
             server.url,
             ssl=_trust(server) if parts.scheme == "wss" else None,
             compression=None,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+
+from dicast.transports.dialling import Connect
 
 FRAME_BYTES_MAX = 1 << 20  # a packet is 64 KiB, but a relay may pass on larger events: those are skipped
 FRAMES_AHEAD_MAX = 8  # read ahead of us; then the relay feels back-pressure
@@ -15,15 +17,9 @@ CLOSE_SECONDS_MAX = 0.5  # saying goodbye must not hold up stopping
 HEARTBEAT_SECONDS = 20.0  # a silent connection is noticed within two of these
 
 
-class _Connect(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """A relay must not send us elsewhere: into a private network, say."""
-        return exc
-
-
-def open_socket(url: str, host: str = "") -> connect:
+def open_socket(url: str, host: str = "") -> Connect:
     """Await it to connect, to `host` where that was checked; raises what the library raises."""
-    return _Connect(
+    return Connect(
         url,
         compression=None,  # saves 300 kB a connection; packets are mostly hex and small
         max_size=FRAME_BYTES_MAX,

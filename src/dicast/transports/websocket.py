@@ -29,9 +29,10 @@ from dicast.transports import websocket_link as links
 from dicast.transports import websocket_opening as opening
 from dicast.transports.background import described, end_tasks, start_task
 from dicast.transports.backoff import Backoff
+from dicast.transports.dialling import Connect
 from dicast.transports.newcomers import Recent, head_of
 from dicast.transports.websocket_hearsay import HEARSAY_LINKS_MAX, Hearsay
-from dicast.transports.websocket_link import HOPS_MAX, LOGGER, Link
+from dicast.transports.websocket_link import HOPS_MAX, Link
 
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
 COPY_WINDOW_MS = 450  # kept for one to two of these: a repetition comes after a second, and must get through
@@ -242,20 +243,11 @@ class WebSocketTransport:
         return host
 
     async def _connected(self, link: Link, host: str = "") -> ClientConnection:
-        return await opening.Connect(
+        options = links.dialled(links.FRAME_BYTES_MAX) | ({"host": host} if host else {})
+        return await Connect(
             f"{link.address.rstrip('/')}/{link.topic}",
             additional_headers={NODE_HEADER: self._node, ADDRESS_HEADER: self._settings.announce},
-            compression=None,
-            max_size=links.FRAME_BYTES_MAX,
-            max_queue=links.FRAMES_AHEAD_MAX,
-            open_timeout=links.OPEN_SECONDS_MAX,
-            close_timeout=links.CLOSE_SECONDS_MAX,
-            ping_interval=links.HEARTBEAT_SECONDS,
-            ping_timeout=links.HEARTBEAT_SECONDS,
-            user_agent_header="dicast",
-            proxy=None,
-            logger=LOGGER,
-            **({"host": host} if host else {}),  # type: ignore[arg-type]
+            **options,
         )
 
     async def _listen(self, host: str, port: int) -> None:
@@ -285,21 +277,8 @@ class WebSocketTransport:
                 connection.transport.abort()
 
     async def _served(self, host: str, port: int) -> Server:
-        return await serve(
-            self._accept,
-            host,
-            port,
-            process_request=self._answer,
-            compression=None,
-            max_size=links.FRAME_BYTES_MAX,
-            max_queue=links.FRAMES_AHEAD_MAX,
-            open_timeout=links.OPEN_SECONDS_MAX,
-            close_timeout=links.CLOSE_SECONDS_MAX,
-            ping_interval=links.HEARTBEAT_SECONDS,
-            ping_timeout=links.HEARTBEAT_SECONDS,
-            server_header="dicast",
-            logger=LOGGER,
-        )
+        options = links.served(links.FRAME_BYTES_MAX)
+        return await serve(self._accept, host, port, process_request=self._answer, **options)
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """A page for those who ask for one on our own topic; a link, or a refusal, for the others."""

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
@@ -31,6 +32,30 @@ BYTES_A_SECOND = 16 << 20  # of one link; whoever sends more waits
 LOGGER = logging.getLogger("dicast.websocket")  # the library logs a traceback for each port scan
 LOGGER.addHandler(logging.NullHandler())
 LOGGER.propagate = False
+
+
+def served(frame_bytes_max: int) -> dict[str, Any]:
+    """Options of a server of links: everything bounded that the other side decides."""
+    return {**_bounds(frame_bytes_max), "server_header": "dicast"}
+
+
+def dialled(frame_bytes_max: int) -> dict[str, Any]:
+    """Options of `Connect` for a link: the same bounds, and no proxy in between."""
+    return {**_bounds(frame_bytes_max), "user_agent_header": "dicast", "proxy": None}
+
+
+def _bounds(frame_bytes_max: int) -> dict[str, Any]:
+    return {
+        "compression": None,
+        "max_size": frame_bytes_max,
+        "max_queue": FRAMES_AHEAD_MAX,
+        "open_timeout": OPEN_SECONDS_MAX,
+        "close_timeout": CLOSE_SECONDS_MAX,
+        "ping_interval": HEARTBEAT_SECONDS,
+        "ping_timeout": HEARTBEAT_SECONDS,
+        "logger": LOGGER,
+    }
+
 
 OnFrame = Callable[["Link", bytes], bool]
 

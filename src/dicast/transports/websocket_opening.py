@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Request, Response
 
 ADDRESS_CHARS_MAX = 200  # what a peer says of itself ends in a status line
-
-
-class Connect(connect):
-    """A connection that nobody redirects."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """A peer must not send us elsewhere: into a private network, say."""
-        return exc
 
 
 def page_of(status: int, headers: Mapping[str, str], body: bytes) -> Response:
