@@ -243,7 +243,9 @@ class WebSocketTransport:
         return host
 
     async def _connected(self, link: Link, host: str = "") -> ClientConnection:
-        options = links.dialled(links.FRAME_BYTES_MAX) | ({"host": host} if host else {})
+        options = links.dialled(links.FRAME_BYTES_MAX)
+        if host:
+            options["host"] = host
         return await Connect(
             f"{link.address.rstrip('/')}/{link.topic}",
             additional_headers={NODE_HEADER: self._node, ADDRESS_HEADER: self._settings.announce},
