@@ -11,6 +11,7 @@ from dicast.transports.background import described, end_tasks, start_task
 from dicast.transports.backoff import Backoff
 from dicast.transports.mqtt_client import BoundedClient, Broker, connected, others_only
 from dicast.transports.packet_queue import PacketQueue
+from dicast.transports.queued import first_to_end
 from dicast.transports.signalling import WAITING_BYTES_MAX, WAITING_MAX, Offer, Party, Signaller, Throttle
 from dicast.transports.trystero import Signal, encode_signal, parse_signal
 
@@ -77,19 +78,9 @@ class MqttSignaller:
             backoff.connected()
             on_up(self)
             try:
-                await self._read_and_write(party, client)
+                await first_to_end(self._read(party, client), self._write(client))
             finally:
                 self.is_up = False
-
-    async def _read_and_write(self, party: Party, client: BoundedClient) -> None:
-        reading = asyncio.create_task(self._read(party, client))
-        writing = asyncio.create_task(self._write(client))
-        try:
-            done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await end_tasks(reading, writing)
 
     async def _read(self, party: Party, client: BoundedClient) -> None:
         loop = asyncio.get_running_loop()
