@@ -12,7 +12,8 @@ import pytest
 
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.engines.answer import ANSWER_BYTES_MAX
-from dicast.engines.openai import OpenAIEngine, find_ollama, read_key
+from dicast.engines.model_server import read_key
+from dicast.engines.openai import OpenAIEngine, find_ollama
 from dicast.engines.sse import LINE_BYTES_MAX, STREAM_BYTES_MAX
 from dicast.ports import Generation
 from dicast.protocol.messages import OfferedModel

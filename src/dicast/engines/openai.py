@@ -18,15 +18,12 @@ from dicast.engines.model_server import (
     SEED_MASK,
     ModelServer,
     check_length,
-    read_key,
 )
 from dicast.engines.replies import MODEL_CHARS_MAX, Chunk, Listing, Reply, refusal
 from dicast.engines.sse import events, parse
 from dicast.ports import Generation
 from dicast.protocol.messages import OfferedModel
 from dicast.protocol.outputs import StartInference
-
-__all__ = ["OpenAIEngine", "find_ollama", "read_key"]
 
 OLLAMA_URL: Final = "http://127.0.0.1:11434"
 OLLAMA_CONTEXT_TOKENS: Final = (

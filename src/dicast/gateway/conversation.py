@@ -72,7 +72,7 @@ _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant"
 
 def text_of(content: Content, field: str) -> str:
     """The text of a content; images, documents and the like are refused."""
-    return _Reader({}).text(content, field)
+    return _Reader().text(content, field)
 
 
 def conversation(turns: list[Turn], instructions: str = "") -> Conversation:
@@ -81,7 +81,7 @@ def conversation(turns: list[Turn], instructions: str = "") -> Conversation:
         raise invalid("messages", "there are none.")
     if len(turns) > TURNS_MAX:
         raise too_long(f"The conversation has {len(turns)} messages; at most {TURNS_MAX} travel.")
-    reader = _Reader({})
+    reader = _Reader()
     messages = [reader.message(turn, f"messages[{number}]") for number, turn in enumerate(turns)]
     *earlier, last = messages
     if last.role != "user":
@@ -100,8 +100,8 @@ def too_long(message: str) -> GatewayError:
 class _Reader:
     """Reads turns in order; `called` remembers which function each call was of."""
 
-    def __init__(self, called: dict[str, str]) -> None:
-        self._called = called
+    def __init__(self) -> None:
+        self._called: dict[str, str] = {}
 
     def message(self, turn: Turn, field: str) -> Message:
         """A turn as a message that travels: calls and what came of them become text."""

@@ -1,16 +1,10 @@
 /** What peers say in a round, and which JSON is such a body (`spec/10-messages.md`). */
 import { CodecError, decode, decodeUtf8, encode, type Json } from "../base/codec.ts";
 import { characters } from "../base/hashing.ts";
+import type { JudgedFrame } from "../consensus/case.ts";
 import { SealError, unseal } from "./seal.ts";
 
-export interface Frame {
-  quorum: number;
-  sec_percentage_bp: number;
-  sec_distance_bits: Record<string, number>;
-  gates: string[];
-  exact: string[];
-  fuzzy: string[];
-  labels: string[];
+export interface Frame extends JudgedFrame {
   faults: number;
   deadline_ms: number;
   reveal_ms: number;
