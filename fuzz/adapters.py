@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
-import tempfile
-from pathlib import Path
 
 import atheris
+from harness.loop import fuzz
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHeaderValue
 from websockets.http11 import Request
@@ -201,17 +199,5 @@ def one_input(data: bytes) -> None:
     LOOP.run_until_complete(READERS[data[0] % len(READERS) if data else 0](data[1:]))
 
 
-def main() -> None:
-    """Read every seed, then let libFuzzer loose."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{number:02}" for number in range(len(seeds()))]
-        for path, seed in zip(paths, seeds(), strict=True):
-            one_input(seed)
-            path.write_bytes(seed)
-        options = [f"-seed_inputs={','.join(map(str, paths))}", "-max_len=4096", "-timeout=5"]
-        atheris.Setup([sys.argv[0], *options, *sys.argv[1:]], one_input)
-        atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())

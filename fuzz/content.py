@@ -5,10 +5,8 @@ Options are libFuzzer's. A crash is an exception that is not the reader's own.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import atheris
+from harness.loop import fuzz
 
 with atheris.instrument_imports(include=["dicast.content", "dicast.transports"]):
     from dicast.base.errors import RemoteProtocolError
@@ -17,7 +15,6 @@ with atheris.instrument_imports(include=["dicast.content", "dicast.transports"])
     from dicast.transports.bittorrent_finder import RECORD_BYTES_MAX, packed, unpacked
     from dicast.transports.websocket_hearsay import HEARSAY_MAX, Hearsay
 
-SEEDS = Path(__file__).resolve().parent / "seeds"
 MANIFEST = make_manifest("ab" * 32, 3 * 65_536, [bytes([number]) * 32 for number in range(3)])
 
 
@@ -71,17 +68,5 @@ def seeds() -> list[bytes]:
     return [bytes([number]) + seed for number, group in enumerate(groups) for seed in group]
 
 
-def main() -> None:
-    """Read every seed, then let libFuzzer loose."""
-    SEEDS.mkdir(parents=True, exist_ok=True)
-    paths = [SEEDS / f"content{number:02}" for number in range(len(seeds()))]
-    for path, seed in zip(paths, seeds(), strict=True):
-        one_input(seed)
-        path.write_bytes(seed)
-    options = [f"-seed_inputs={','.join(map(str, paths))}", "-max_len=4096", "-timeout=5"]
-    atheris.Setup([sys.argv[0], *options, *sys.argv[1:]], one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())

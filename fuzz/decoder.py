@@ -6,12 +6,11 @@ the decoder's own.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import cast
 
 import atheris
 import msgspec
+from harness.loop import fuzz
 
 with atheris.instrument_imports(include=["dicast"]):
     from dicast.base import codec, events, nip19
@@ -27,7 +26,6 @@ with atheris.instrument_imports(include=["dicast"]):
     from dicast.protocol.messages import BODIES, Kind
     from dicast.protocol.round_key import heard
 
-SEEDS = Path(__file__).resolve().parent / "seeds"
 KEY = KeyPair.from_seed(b"fuzz")
 NOW = Now(0, 1_790_000_000_000)
 DIGEST = "ab" * 32
@@ -157,23 +155,5 @@ def seeds() -> list[bytes]:
     return [bytes([number]) + seed for number, group in enumerate(by_reader) for seed in group]
 
 
-def seed_files() -> list[str]:
-    """The seeds as files, for libFuzzer to start from."""
-    SEEDS.mkdir(parents=True, exist_ok=True)
-    paths = [SEEDS / f"{number:02}" for number in range(len(seeds()))]
-    for path, seed in zip(paths, seeds(), strict=True):
-        path.write_bytes(seed)
-    return [str(path) for path in paths]
-
-
-def main() -> None:
-    """Read every seed, then let libFuzzer loose."""
-    for seed in seeds():
-        one_input(seed)
-    options = [f"-seed_inputs={','.join(seed_files())}", "-max_len=4096", "-timeout=5"]
-    atheris.Setup([sys.argv[0], *options, *sys.argv[1:]], one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())

@@ -5,10 +5,8 @@ Options are libFuzzer's. A crash is an exception that is not the reader's own.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import atheris
+from harness.loop import fuzz
 
 with atheris.instrument_imports(include=["dicast"]):
     from dicast.base.crypto import KeyPair
@@ -18,7 +16,6 @@ with atheris.instrument_imports(include=["dicast"]):
     from dicast.queries.matching import matches
     from dicast.signalling import frames
 
-SEED_FOLDER = Path(__file__).resolve().parent / "seeds"
 NOW = 1_790_000_000_000
 TOPIC = document_topic("main")
 DOCUMENT = make_document(KeyPair.from_seed(b"fuzz".ljust(32)), TOPIC, b'{"a":[1,"x",{"b":null}]}', NOW)
@@ -52,26 +49,5 @@ def one_input(data: bytes) -> None:
         return
 
 
-def main() -> None:
-    """Read every seed, then let libFuzzer loose."""
-    for seed in SEEDS:
-        one_input(seed)
-    SEED_FOLDER.mkdir(parents=True, exist_ok=True)
-    paths = [SEED_FOLDER / f"signaller-{number}" for number in range(len(SEEDS))]
-    for path, seed in zip(paths, SEEDS, strict=True):
-        path.write_bytes(seed)
-    atheris.Setup(
-        [
-            sys.argv[0],
-            f"-seed_inputs={','.join(map(str, paths))}",
-            "-max_len=2048",
-            "-timeout=5",
-            *sys.argv[1:],
-        ],
-        one_input,
-    )
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, SEEDS)

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 import atheris
+from harness.loop import fuzz
 
 with atheris.instrument_imports(include=["dicast"]):
     from dicast.base.crypto import KeyPair
@@ -145,17 +143,5 @@ def one_input(data: bytes) -> None:
     READERS[data[0] % len(READERS) if data else 0](data[1:])
 
 
-def main() -> None:
-    """Read every seed, then let libFuzzer loose."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{number:02}" for number in range(len(seeds()))]
-        for path, seed in zip(paths, seeds(), strict=True):
-            one_input(seed)
-            path.write_bytes(seed)
-        options = [f"-seed_inputs={','.join(map(str, paths))}", "-max_len=4096", "-timeout=5"]
-        atheris.Setup([sys.argv[0], *options, *sys.argv[1:]], one_input)
-        atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())

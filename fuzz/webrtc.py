@@ -6,9 +6,9 @@ Options are libFuzzer's. A crash is any exception: what comes from elsewhere rai
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import atheris
+from harness.loop import fuzz
 
 with atheris.instrument_imports(include=["dicast"]):
     from dicast.base.limits import PACKET_BYTES_MAX
@@ -88,13 +88,5 @@ def one_input(data: bytes) -> None:
     READERS[data[0] % len(READERS) if data else 0](data[1:])
 
 
-def main() -> None:
-    """Read every seed, then let libFuzzer loose."""
-    for seed in seeds():
-        one_input(seed)
-    atheris.Setup([sys.argv[0], "-max_len=4096", "-timeout=5", *sys.argv[1:]], one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())
