@@ -18,7 +18,8 @@ from dicast.client import AskKeywords, AsyncClient
 from dicast.client_channel import Channel, EventSink
 from dicast.consensus.constants import EMBEDDER
 from dicast.consensus.reasons import Reason
-from dicast.daemon.api import Answer, PeerRecord, PlanResult, StatusResult
+from dicast.daemon.api import Answer, PlanResult
+from dicast.daemon.own_record import own_record
 from dicast.protocol.messages import Admission
 
 LOOK_S = 1.0
@@ -232,21 +233,6 @@ class _Question(NamedTuple):
 
 _WORDS = frozenset({"system", "history", "max_tokens", "temperature", "schema"})
 """Options that say what is asked, and not how."""
-
-
-def own_record(status: StatusResult) -> PeerRecord:
-    """The asking node as one of those that can be asked."""
-    return PeerRecord(
-        node_id=status.node_id,
-        roles=status.roles,
-        models=status.models,
-        embedders=status.embedders,
-        slots=status.slots,
-        load=status.load,
-        software="",
-        is_self=True,
-        contexts={one.name: one.context_tokens for engine in status.engines for one in engine.models},
-    )
 
 
 def _is_short(answer: Answer) -> bool:

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicast.base.nip19 import encode_npub
-from dicast.daemon.api import PeerRecord, StatusResult
+from dicast.daemon.api import PeerRecord
+from dicast.daemon.own_record import own_record
 from dicast.gateway.errors import GatewayError
 from dicast.gateway.guard import Access
 from dicast.gateway.keys import KeyRecord, Scope
@@ -101,7 +102,7 @@ class LookRoutes:
 
     async def _everybody(self) -> tuple[PeerRecord, ...]:
         status, peers = await self._parts.client.status(), await self._parts.client.peers()
-        return (_own_record(status), *(peer for peer in peers if peer.node_id != status.node_id))
+        return (own_record(status), *(peer for peer in peers if peer.node_id != status.node_id))
 
     def _gateway(self) -> GatewayView:
         return GatewayView(
@@ -128,19 +129,6 @@ def key_view(record: KeyRecord, spent: tuple[int, int] = (0, 0)) -> KeyView:
         created_unix_s=record.created_unix_s,
         tokens_today=tokens,
         rounds_today=rounds,
-    )
-
-
-def _own_record(status: StatusResult) -> PeerRecord:
-    return PeerRecord(
-        node_id=status.node_id,
-        roles=status.roles,
-        models=status.models,
-        embedders=status.embedders,
-        slots=status.slots,
-        load=status.load,
-        software=f"dicast/{status.version}",
-        is_self=True,
     )
 
 
