@@ -8,7 +8,8 @@ from dicast.base.expiring import ExpiringMap
 from dicast.base.limits import OPEN_ROUNDS_MAX, ROUND_FRESHNESS_MS, SEEN_WINDOW_MS
 from dicast.base.nip44 import SealError
 from dicast.base.types import EventId, NodeId, Now, RequestId
-from dicast.protocol.admission import is_drawn, is_possible
+from dicast.protocol.accepting import accept
+from dicast.protocol.admission import is_possible
 from dicast.protocol.answers import Answers
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
@@ -37,7 +38,7 @@ from dicast.protocol.records import Table, packet_key
 from dicast.protocol.remembered import Remembered
 from dicast.protocol.requester import Requester
 from dicast.protocol.restore import restored_counts, restored_rounds
-from dicast.protocol.round import Acceptance, Conflict, Round
+from dicast.protocol.round import Conflict, Round
 from dicast.protocol.round_key import key_for, opened
 from dicast.protocol.round_view import RoundView, view_of
 from dicast.protocol.streams import Streams
@@ -230,7 +231,7 @@ class RoundTable:
         round_ = self._rounds.get(request_id) if request_id is not None else None
         if round_ is None:
             return Refusal.UNKNOWN_PREDECESSOR
-        acceptance = self._accept(round_, packet, body, now)
+        acceptance = accept(self._context, round_, packet, body, now)
         if isinstance(acceptance, Conflict):
             self._context.accuse(round_, acceptance, now)
             return Refusal.CONFLICT
@@ -273,43 +274,6 @@ class RoundTable:
         unfinished = (round_ for round_ in rounds if round_.close is None and not round_.withdrawn)
         theirs = sum(round_.requester == requester for round_ in unfinished)
         return len(self._rounds) >= FOREIGN_ROUNDS_MAX or theirs >= ROUNDS_PER_REQUESTER_MAX
-
-    def _accept(self, round_: Round, packet: Packet, body: Body, now: Now) -> Acceptance:
-        quorum_id = round_.quorum.id if round_.quorum is not None else None
-        close_id = round_.close.id if round_.close is not None else None
-        match body:
-            case Panel() if packet.predecessor == round_.id:
-                return self._accept_panel(round_, packet, body, now)
-            case Commit() if packet.predecessor == round_.start_id:
-                return round_.hear_commit(packet, body, self._may_join)
-            case Quorum() if packet.predecessor == round_.start_id:
-                return round_.hear_quorum(packet, body)
-            case Reveal() | SealedReveal() if packet.predecessor == quorum_id:
-                return round_.hear_reveal(packet, body)
-            case Close() if packet.predecessor == quorum_id:
-                return round_.hear_close(packet, body)
-            case Signature() if packet.predecessor == close_id:
-                return round_.hear_signature(packet, body)
-            case WorkStatus() | Want() | Stream() | Continue():
-                return None
-            case _:
-                return Refusal.UNKNOWN_PREDECESSOR
-
-    def _accept_panel(self, round_: Round, packet: Packet, body: Panel, now: Now) -> Acceptance:
-        """A panel must follow from the request and from the beacon as we saw it ourselves."""
-        if round_.request.admission is not Admission.DRAWN:
-            return Refusal.BODY
-        value = self._context.beacon(round_.request.beacon_round, now)
-        if value is None:
-            return Refusal.UNKNOWN_PREDECESSOR
-        if value != body.beacon:  # whose beacon is wrong, theirs or ours, nobody can tell here
-            return Refusal.IMPOSSIBLE
-        if not is_drawn(round_.id, round_.request, body):
-            return Refusal.BODY
-        return round_.hear_panel(packet, body)
-
-    def _may_join(self, node_id: NodeId) -> bool:
-        return node_id == self._context.own_id or self._context.directory.is_known(node_id)
 
     def _act(self, round_: Round, packet: Packet, body: Body, now: Now) -> None:
         match body:
