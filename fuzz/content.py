@@ -10,8 +10,8 @@ from harness.loop import fuzz
 
 with atheris.instrument_imports(include=["dicast.content", "dicast.transports"]):
     from dicast.base.errors import RemoteProtocolError
+    from dicast.base.merkle import root_of
     from dicast.content.manifest import decode_manifest, magnet_of, make_manifest, parse_magnet
-    from dicast.content.merkle import root_of
     from dicast.transports.bittorrent_finder import RECORD_BYTES_MAX, packed, unpacked
     from dicast.transports.websocket_hearsay import HEARSAY_MAX, Hearsay
 

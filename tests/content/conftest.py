@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from dicast.base.merkle import chunk_bytes, chunk_hash
 from dicast.content.manifest import Manifest, make_manifest
-from dicast.content.merkle import chunk_bytes, chunk_hash
 from dicast.content.store import BlobStore
 
 

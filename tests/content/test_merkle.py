@@ -11,6 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicast.base.merkle import (
+    BLOB_BYTES_MAX,
+    CHUNK_BYTES_MAX,
+    CHUNK_BYTES_MIN,
+    CHUNKS_WANTED_MAX,
+    chunk_bytes,
+    chunk_count,
+    root_of_bytes,
+)
 from dicast.content import manifest as manifests
 from dicast.content.manifest import (
     Manifest,
@@ -19,14 +28,6 @@ from dicast.content.manifest import (
     description_of,
     magnet_of,
     parse_magnet,
-)
-from dicast.content.merkle import (
-    BLOB_BYTES_MAX,
-    CHUNK_BYTES_MAX,
-    CHUNK_BYTES_MIN,
-    CHUNKS_WANTED_MAX,
-    chunk_bytes,
-    chunk_count,
 )
 
 SIZES = [1, 16_384, 16_385, 65_536, 65_537, 131_072, 3 * 65_536, 1_000_000, 2049 * 65_536]
@@ -49,6 +50,7 @@ def test_libtorrent_computes_the_same_tree_and_torrent(
     layers = torrent.get(b"piece layers", {}).get(bytes.fromhex(manifest.root), manifest.layer[0])
     assert libtorrent.bencode(torrent[b"info"]) == description_of(manifest)
     assert layers == b"".join(manifest.layer)
+    assert root_of_bytes(content[:size]).hex() == manifest.root
     parsed = libtorrent.parse_magnet_uri(magnet_of(manifest, [("127.0.0.1", 6881), ("::1", 6882)]))
     assert str(parsed.info_hashes.v2) == parse_magnet(magnet_of(manifest)).infohash
     assert parsed.peers == [("127.0.0.1", 6881), ("::1", 6882)]

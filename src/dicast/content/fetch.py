@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from dicast.base.errors import AdapterError
+from dicast.base.merkle import BLOB_BYTES_MAX
 from dicast.content.manifest import Manifest
-from dicast.content.merkle import BLOB_BYTES_MAX
 from dicast.content.partial import Partial
 from dicast.content.scanning import Progress
 from dicast.content.sources import LyingSourceError, Source, SourceError

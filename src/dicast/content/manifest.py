@@ -12,7 +12,7 @@ import msgspec
 
 from dicast.base.codec import CodecError, decode_as, encode
 from dicast.base.errors import RemoteProtocolError
-from dicast.content.merkle import (
+from dicast.base.merkle import (
     BLOB_BYTES_MAX,
     HASH_BYTES,
     NO_LEAF,

@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 from dicast.base.errors import AdapterError
+from dicast.base.merkle import chunk_hash
 from dicast.content.manifest import Manifest, ManifestError, decode_manifest
-from dicast.content.merkle import chunk_hash
 from dicast.content.scanning import scan
 
 READ_BYTES = 1 << 20

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dicast.base.errors import AdapterError
+from dicast.base.merkle import chunk_bytes, chunk_hash
 from dicast.content.manifest import Manifest, make_manifest
-from dicast.content.merkle import chunk_bytes, chunk_hash
 
 Progress = Callable[[int, int], None]
 """(bytes that are here and right, bytes in all)"""

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from dicast.base.merkle import CHUNK_BYTES_MIN
 from dicast.content.manifest import MANIFEST_BYTES_MAX, Manifest, ManifestError, decode_manifest
-from dicast.content.merkle import CHUNK_BYTES_MIN
 from dicast.content.serving import PART_BYTES_MAX
 
 CONNECT_SECONDS_MAX = 10.0

@@ -19,8 +19,8 @@ from typing import BinaryIO
 import msgspec
 
 from dicast.base.errors import AdapterError
+from dicast.base.merkle import BLOB_BYTES_MAX
 from dicast.content.manifest import Manifest, ManifestError, decode_manifest
-from dicast.content.merkle import BLOB_BYTES_MAX
 from dicast.content.partial import Partial
 from dicast.content.scanning import Progress, copy_and_hash, scan, silent
 

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from dicast.base.errors import AdapterError
+from dicast.base.merkle import BLOB_BYTES_MAX
 from dicast.content.manifest import Manifest, description_of
-from dicast.content.merkle import BLOB_BYTES_MAX
 from dicast.content.scanning import Progress, scan
 from dicast.content.store import PART, BlobStore
 from dicast.torrent_session import Alert, TorrentSession, lt

@@ -37,6 +37,13 @@ def chunk_hash(data: bytes | memoryview, size: int) -> bytes:
     return _tree(leaves, width, NO_LEAF)
 
 
+def root_of_bytes(data: bytes) -> bytes:
+    """The root of a blob that is all here."""
+    view, length = memoryview(data), chunk_bytes(len(data))
+    chunks = (view[start : start + length] for start in range(0, len(data), length))
+    return root_of([chunk_hash(chunk, len(data)) for chunk in chunks], len(data))
+
+
 def root_of(layer: Sequence[bytes], size: int) -> bytes:
     """The root over the hashes of all chunks: the `pieces root` of BEP 52. Of an empty blob: zeros."""
     if not layer:
