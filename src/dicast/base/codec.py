@@ -86,7 +86,8 @@ def _check_spelling(data: bytes, value: object) -> None:
 
 
 def _check_integers(data: bytes) -> None:
-    if _SIXTEEN_DIGITS in data.translate(_DIGITS) and _has_large_integer(data):
+    shape = data.translate(_SHAPE)
+    if (_LARGE in shape or shape.startswith(_LARGE[1:])) and _has_large_integer(data):
         raise CodecError("integer_range", "An integer lies beyond 2^53 - 1.")
 
 
@@ -153,8 +154,9 @@ _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 # The closing quote is optional, so that an unterminated string is eaten once and the scan stays linear.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _LONG_INTEGER = re.compile(rb"[0-9]{16,}")
-_DIGITS = bytes.maketrans(b"0123456789", b"0000000000")
-_SIXTEEN_DIGITS = b"0" * 16
+# Digits after anything else, as mostly in hex, stand in a string.
+_SHAPE = bytes.maketrans(b"0123456789[,-", b"0000000000:::")
+_LARGE = b":" + b"0" * 16
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _UNTYPED: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=_refuse_float)
 _LOOSE = json.JSONDecoder(
