@@ -156,3 +156,38 @@ def test_public_relays_are_named_and_nobody_is_asked_twice(
     agreed = with_public_relays(Settings(relays=("wss://own.example",)), is_agreed=True)
     assert agreed.relays == ("wss://own.example", *PUBLIC_RELAYS)
     assert json.dumps(PUBLIC_RELAYS).count("wss://") == len(PUBLIC_RELAYS)
+
+
+def test_a_ticket_with_an_address_that_is_none_is_refused_and_stops_no_node(tmp_path: Path) -> None:
+    wrong = [
+        ticket(relays=("http://a.example",)),
+        ticket(relays=("ws://a.example:99999",)),
+        ticket(places=(Place("websocket", "nowhere"),)),
+        ticket(places=(Place("zenoh", "tcp/192.0.2.1:99999"),)),
+    ]
+    for text in wrong:
+        with pytest.raises(ConfigurationError, match="no address"):
+            tickets.accept(Paths(tmp_path), text)
+    (tmp_path / "tickets").write_text("\n".join([*wrong, ticket()]))
+    joined = settings_of(tmp_path)
+    assert (joined.relays, joined.peers) == (("wss://a.example",), ("websocket=ws://192.0.2.1:1",))
+
+
+def test_many_tickets_name_no_more_than_a_node_can_use(tmp_path: Path) -> None:
+    for number in range(tickets.TICKETS_MAX):
+        relays = tuple(f"wss://{number}-{one}.{'long' * 30}.example" for one in range(8))
+        places = tuple(Place("websocket", f"ws://{number}-{one}.{'long' * 30}.example") for one in range(8))
+        tickets.accept(Paths(tmp_path), ticket(relays=relays, places=places))
+    own = [f"wss://own-{number}.example" for number in range(3)]
+    joined = settings_of(tmp_path, f"relays = {own}")
+    assert (len(joined.relays), len(joined.peers)) == (16, 64)
+    assert joined.relays[:3] == tuple(own)
+    assert joined.relays[3].startswith(f"wss://{tickets.TICKETS_MAX - 1}-0.")
+    switched_on = with_given(joined, given_places(joined)).transports["websocket"]
+    assert len(switched_on["peers"]) == 16
+
+
+def test_an_invitation_names_relays_only(dicast) -> None:
+    ran = dicast("invite", "--relay", "http://a.example")
+    assert (ran.code, ran.out) == (2, "")
+    assert "relay_url" in ran.err

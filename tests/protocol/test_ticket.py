@@ -48,6 +48,17 @@ def test_whatever_text_comes_it_is_a_ticket_or_refused(text: str) -> None:
     assert decode_ticket(encode_ticket(ticket)) == ticket
 
 
+def test_no_ticket_is_made_that_nobody_could_read() -> None:
+    with pytest.raises(TicketError, match="ticket_long"):
+        encode_ticket(
+            msgspec.structs.replace(
+                TICKET,
+                relays=(f"wss://{'a' * 240}.example",) * RELAYS_MAX,
+                places=(Place("websocket", "b" * 240),) * PLACES_MAX,
+            )
+        )
+
+
 @given(st.integers(7, 100), st.sampled_from("qpzry9x8gf2tvdw0s3jn54khce6mua7l"))
 def test_a_mistyped_character_is_found(at: int, letter: str) -> None:
     text = encode_ticket(TICKET)

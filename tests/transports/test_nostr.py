@@ -11,8 +11,9 @@ import pytest
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError, LocalProtocolError
 from dicast.base.events import parse_event
+from dicast.base.limits import RELAYS_MAX
 from dicast.protocol.messages import Kind
-from dicast.transports.nostr import RELAYS_MAX, NostrTransport
+from dicast.transports.nostr import NostrTransport
 from dicast.transports.nostr_outbox import OUTBOX_PACKETS_MAX
 
 pytestmark = pytest.mark.anyio

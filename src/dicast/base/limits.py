@@ -15,6 +15,16 @@ REVEAL_BYTES_MAX = 48 * 1024
 """A packet less room for an envelope around it, so that a reveal that was committed to can always be sent."""
 PROMPT_BYTES_MAX = 32 * 1024
 """Half a packet: the members list of a full round takes the rest. Longer prompts go by content hash."""
+ATTACHED_PROMPT_BYTES_MAX = 1024 * 1024
+"""A quarter of a million tokens, more than most models read; a slow line carries it in a few seconds."""
+ATTACHED_BYTES_MAX = 2 * 1024 * 1024
+"""Such a prompt as JSON, sealed and in base64, with room for escapes: what one question may cost a member."""
+ATTACHED_ROUNDS_MAX = 64
+"""Rounds of others with an attached question open at a time: 128 MiB of questions at the most."""
+ATTACHED_ROUNDS_PER_REQUESTER_MAX = 16
+"""As many as unfinished rounds of one requester: a batch of long questions, and no node filled by one key."""
+ATTACHED_FETCH_MS_MAX = 60_000
+"""For 2 MiB a line of 35 kB/s is enough; who never serves is given up on within a minute."""
 TAGS_MAX = 64
 """Twelve times what any message needs; some relays add none, clients add few."""
 TAG_ITEMS_MAX = 8
@@ -41,14 +51,19 @@ GRACE_MS_MAX = 600_000
 """Waiting for stragglers longer than this is a longer deadline, and should be written as one."""
 ATTEMPTS_MAX = 3
 """Asking again and again until the answer pleases is grinding; a reader sees the chain."""
-OPEN_ROUNDS_MAX = 256
-"""Rounds a node keeps open at a time: at 64 KiB a packet and 9 members this stays below 300 MB."""
+OPEN_ROUNDS_MAX = 512
+"""Rounds a node keeps open at a time, a quarter of them of others: with a request of 64 KiB and 9 reveals of
+48 KiB, the largest there are, these are below 300 MB; one of a usual size has 10 KiB."""
 MODELS_MAX = 64
 """Models named in a request or an announcement: 64 at 100 bytes leave nine tenths of a packet."""
 MAX_TOKENS_MAX = 32_768
 """More tokens than fit a reveal: 48 KiB of text is about 12,000 tokens; a budget beyond it wastes work."""
 TEMPERATURE_MILLI_MAX = 2_000
 """The largest temperature that the common engines take."""
+
+# Meeting
+RELAYS_MAX = 16
+"""Nostr relays of one node: each carries everything once more; beyond a handful nothing is gained."""
 
 # Freshness
 REQUEST_FRESHNESS_MS = 60_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +22,10 @@ from dicast.daemon import api, tickets
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.key_files import load_or_create
 from dicast.daemon.private_network import read_passphrase
+from dicast.daemon.settings_view import HIDDEN, SettingRecord
 from dicast.protocol.places import Place, places_of
 from dicast.protocol.ticket import PLACES_MAX, RELAYS_MAX, Ticket, encode_ticket
+from dicast.transports.addresses import is_websocket
 
 DAYS_MAX = 365
 DAY_S = 86_400
@@ -55,8 +58,8 @@ def invite(
         raise ConfigurationError(
             "ticket_days", f"--days {days} is outside 1…{DAYS_MAX}.", "Leave it out for 7."
         )
-    settings = common.load(**meeting.flags()).settings
-    ticket = asyncio.run(_ticket(settings, common, int(time.time()) + days * DAY_S))
+    expires_at = int(time.time()) + days * DAY_S
+    ticket, settings = asyncio.run(_ticket(meeting, common, expires_at))
     if with_passphrase:
         ticket = _with_passphrase(ticket, settings)
     elif settings.passphrase_file:
@@ -64,7 +67,7 @@ def invite(
     text = encode_ticket(ticket)
     print_result({"ticket": text, **_as_json(ticket)}, text, common.json)
     if sys.stdout.isatty() and not common.json:
-        sys.stdout.write("\n" + qr_text(text))
+        sys.stdout.write(_qr_or_why_not(text))
     note(f"It leads to network {ticket.network}, for {days} days. There: dicast join TICKET")
 
 
@@ -110,29 +113,65 @@ def qr_text(text: str) -> str:
     return "".join(lines)
 
 
-async def _ticket(settings: Settings, common: Common, expires_at: int) -> Ticket:
-    """From the node that runs here, which knows where it listens; else from the settings and the key."""
+def _qr_or_why_not(text: str) -> str:
+    from segno import DataOverflowError
+
+    try:
+        return "\n" + qr_text(text)
+    except DataOverflowError:
+        note("The ticket is too long for a QR code: it names many addresses.")
+        return ""
+
+
+async def _ticket(meeting: Meeting, common: Common, expires_at: int) -> tuple[Ticket, Settings]:
+    """From the node that runs here, which knows where it is; else from the settings and the key."""
+    settings = common.load(**meeting.flags()).settings
     if await is_running(common):
-        status: api.StatusResult = await AsyncClient(common.paths().state_dir).status()
-        network, inviter = status.network, status.node_id
+        client = AsyncClient(common.paths().state_dir)
+        status: api.StatusResult = await client.status()
+        settings = _as_the_node(settings, meeting, await client.settings())
+        inviter = status.node_id
         places = [place for place in places_of(status.addresses) if place.transport != "nostr"]  # in `relays`
     else:
         note("No node runs here, so the ticket holds no addresses of this machine.")
-        network, places = settings.network, list[Place]()
-        inviter = load_or_create(common.paths(), common.password()).node_id
+        inviter, places = load_or_create(common.paths(), common.password()).node_id, list[Place]()
+    for relay in settings.relays:
+        if not is_websocket(relay):
+            raise ConfigurationError(
+                "relay_url", f"{relay!r} is no relay address.", "For example wss://relay.example.org."
+            )
     if not places and not settings.relays:
         raise ConfigurationError(
             "ticket_empty",
             "There is nothing to invite to: no relay is named, and no node here can be dialled.",
             "Name a relay (--relay URL), or let it listen: [transports.websocket] in the configuration.",
         )
-    return Ticket(
-        network=network,
+    ticket = Ticket(
+        network=settings.network,
         inviter=inviter,  # type: ignore[arg-type]
         expires_at=expires_at,
         relays=settings.relays[:RELAYS_MAX],
         places=tuple(places[:PLACES_MAX]),
         needs_passphrase=bool(settings.passphrase_file),
+    )
+    return ticket, settings
+
+
+def _as_the_node(settings: Settings, meeting: Meeting, told: Sequence[SettingRecord]) -> Settings:
+    """Where the node that runs here meets others, which its own flags may have said."""
+    node = {one.key: one.value for one in told}
+    if meeting.network not in (None, node["network"]):
+        raise ConfigurationError(
+            "node_elsewhere",
+            f"The node that runs here is on the network {node['network']!r}.",
+            "Leave --network out, or name another --state-dir.",
+        )
+    relays = meeting.relay or tuple(relay for relay in node["relays"] if HIDDEN not in relay)
+    return msgspec.structs.replace(
+        settings,
+        network=node["network"],
+        relays=relays,
+        passphrase_file=meeting.passphrase_file or node["passphrase_file"],
     )
 
 

@@ -14,12 +14,16 @@ from typing import Any, cast
 import msgspec
 
 from dicast.base.errors import ConfigurationError
+from dicast.base.limits import RELAYS_MAX
 from dicast.daemon.config_schema import EXAMPLES, Settings
 from dicast.daemon.paths import CONFIG_VARIABLE, STATE_DIR_VARIABLE, config_candidates
+from dicast.protocol.peer_book import GIVEN_MAX
 
 CONFIG_BYTES_MAX = 1 << 20
 """A configuration is a page of text; more is a wrong file."""
 PREFIX = "DICAST_"
+JOINED_MAX = {"relays": RELAYS_MAX, "peers": GIVEN_MAX}
+"""Sixteen tickets may name more addresses than a node can use: those of older ones are left out."""
 LEVEL = "__"
 """Between the levels of a key in the environment: `DICAST_LOG__LEVEL` is `log.level`."""
 NOT_SETTINGS = frozenset({STATE_DIR_VARIABLE, CONFIG_VARIABLE})
@@ -82,9 +86,10 @@ def _join(merged: Table, joined: Mapping[str, Any]) -> None:
     if not joined or merged.get("network", joined["network"]) != joined["network"]:
         return
     for key, value in joined.items():
-        given = merged.get(key)
+        given = merged.get(key, [])
         if isinstance(value, list) and isinstance(given, list | tuple):
-            merged[key] = list(dict.fromkeys([*cast("list[object]", given), *cast("list[object]", value)]))
+            both = list(dict.fromkeys([*cast("list[object]", given), *cast("list[object]", value)]))
+            merged[key] = both[: max(len(cast("list[object]", given)), JOINED_MAX[key])]
         else:
             merged.setdefault(key, value)
 

@@ -12,6 +12,8 @@ from dicast.protocol.ticket import parse_place
 
 DIALLED_BY = {"websocket": "peers", "zenoh": "connect"}
 """Transports that need no more than an address to be on: the setting that takes it."""
+DIALLED_MAX = 16
+"""Dialled for as long as the node runs; further ones are tried like others that were heard of, but first."""
 
 
 def given_places(settings: Settings) -> tuple[Place, ...]:
@@ -37,5 +39,5 @@ def with_given(settings: Settings, given: tuple[Place, ...]) -> Settings:
     for name, key in DIALLED_BY.items():
         addresses = [place.address for place in given if place.transport == name]
         if addresses and name not in transports:
-            transports[name] = {key: addresses}
+            transports[name] = {key: addresses[:DIALLED_MAX]}
     return msgspec.structs.replace(settings, transports=transports)

@@ -9,11 +9,13 @@ from typing import Any
 
 from dicast.base.errors import ConfigurationError
 from dicast.daemon.paths import Paths
+from dicast.protocol.places import Place
 from dicast.protocol.ticket import Ticket, TicketError, decode_ticket
+from dicast.transports.addresses import is_websocket
 
 TICKETS_MAX = 16
 """Of one state folder; the oldest makes room."""
-TICKET_BYTES_MAX = 64 * 1024
+TICKET_BYTES_MAX = 128 * 1024
 """Sixteen tickets of the largest size."""
 
 
@@ -22,6 +24,12 @@ def accept(paths: Paths, text: str) -> Ticket:
     ticket = decode_ticket(text)
     if ticket.expires_at <= time.time():
         raise TicketError("ticket_expired", "The ticket has expired.", "Ask for a new one: `dicast invite`.")
+    unusable = [relay for relay in ticket.relays if not is_websocket(relay)]
+    unusable += [f"{one.transport}={one.address}" for one in ticket.places if not _can_be_dialled(one)]
+    if unusable:
+        raise TicketError(
+            "ticket_shape", f"The ticket says {unusable[0]!r}, which is no address.", "Ask for a new one."
+        )
     paths.prepare()
     bare = text.strip().removeprefix("dicast:").lower()
     before = _readable(paths)
@@ -37,16 +45,20 @@ def accept(paths: Paths, text: str) -> Ticket:
 
 
 def joined(paths: Paths) -> dict[str, Any]:
-    """The settings that accepted tickets stand for: the newest one's network, and all that is known of it."""
+    """The settings that accepted tickets stand for: the newest one's network, and all that is known of it.
+
+    What cannot be an address is left out: a stranger's ticket must not keep the node from starting.
+    """
     tickets = _readable(paths)
     if not tickets:
         return {}
     newest = tickets[-1]
     same = _same(tickets, newest.network)
+    places = dict.fromkeys(one for ticket in same for one in ticket.places if _can_be_dialled(one))
     settings: dict[str, Any] = {
         "network": newest.network,
-        "relays": list(dict.fromkeys(relay for one in same for relay in one.relays)),
-        "peers": list(dict.fromkeys(f"{at.transport}={at.address}" for one in same for at in one.places)),
+        "relays": list(dict.fromkeys(one for ticket in same for one in ticket.relays if is_websocket(one))),
+        "peers": [f"{one.transport}={one.address}" for one in places],
     }
     if any(one.passphrase or one.needs_passphrase for one in same):
         settings["passphrase_file"] = str(passphrase_file(paths))
@@ -56,6 +68,15 @@ def joined(paths: Paths) -> dict[str, Any]:
 def passphrase_file(paths: Paths) -> Path:
     """Where the passphrase of the network that was joined lies, or belongs."""
     return paths.state_dir / "network-passphrase"
+
+
+def _can_be_dialled(place: Place) -> bool:
+    """Whether it has the form that its transport takes; of other transports that is theirs to say."""
+    if place.transport == "zenoh":
+        from dicast.transports.zenoh_places import is_endpoint
+
+        return is_endpoint(place.address)
+    return place.transport != "websocket" or is_websocket(place.address)
 
 
 def _readable(paths: Paths) -> list[Ticket]:

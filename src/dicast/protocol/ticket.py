@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dicast.base.bech32 import KeyTextError, decode, encode
+from dicast.base.bech32 import TEXT_CHARS_MAX, KeyTextError, decode, encode
 from dicast.base.errors import ConfigurationError
 from dicast.base.types import NodeId
 from dicast.protocol.places import Place, is_tellable
@@ -52,7 +52,12 @@ def encode_ticket(ticket: Ticket) -> str:
     if any(len(value) > VALUE_BYTES_MAX for _, value in entries):
         raise TicketError("ticket_long", f"A ticket's values have at most {VALUE_BYTES_MAX} bytes.", "")
     body = b"".join(bytes((tag, len(value))) + value for tag, value in entries)
-    return encode(PREFIX, bytes((VERSION,)) + body)
+    text = encode(PREFIX, bytes((VERSION,)) + body)
+    if len(text) > TEXT_CHARS_MAX:
+        raise TicketError(
+            "ticket_long", f"A ticket has at most {TEXT_CHARS_MAX} characters.", "Name fewer relays."
+        )
+    return text
 
 
 def decode_ticket(text: str) -> Ticket:

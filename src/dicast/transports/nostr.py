@@ -6,20 +6,19 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
 
 import msgspec
 
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError, LocalProtocolError
 from dicast.base.expiring import SeenIds
-from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.base.limits import PACKET_BYTES_MAX, RELAYS_MAX
 from dicast.ports import TransportHealth
 from dicast.protocol.messages import Kind
+from dicast.transports.addresses import is_websocket
 from dicast.transports.nostr_frames import event_frame, parse_published, wanted_ids
 from dicast.transports.nostr_link import RelayLink
 
-RELAYS_MAX = 16  # each carries everything once more; beyond a handful nothing is gained
 COPY_WINDOW_MS = 450  # kept for one to two of these: a repetition comes after a second, and must get through
 COPIES_KNOWN_MAX = 8192  # about 2 MB; when full, copies pass, and the node drops them by id
 FLUSH_SECONDS_MAX = 1.0  # what `stop` gives to packets on their way
@@ -123,12 +122,7 @@ class NostrTransport:
 
 
 def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        is_good = False
-    if not is_good:
+    if not is_websocket(url):
         raise ConfigurationError(
             "relay_url",
             f"relays holds {url!r}, which is no relay address.",
