@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.base.nip19 import encode_nsec
-from dicast.base.types import NodeId
+from dicast.base.types import NodeId, RequestId
 from dicast.daemon import api, plugins
 from dicast.daemon.clock import RealClock
 from dicast.daemon.demo_liar import with_false_names
@@ -30,7 +30,7 @@ from dicast.daemon.paths import Paths, state_paths
 from dicast.daemon.settling import CONNECT_S, OTHERS_S, QUIET_S, Settling
 from dicast.daemon.subscriptions import REPORTS_WAITING_MAX, Reports
 from dicast.ports import TransportHealth
-from dicast.protocol.outputs import CertificateReady, PeerSeen
+from dicast.protocol.outputs import CertificateReady, MemberProgress, PeerSeen, RoundOpened
 
 NSEC = encode_nsec(bytes(range(1, 33)))
 
@@ -120,6 +120,24 @@ def test_a_slow_listener_loses_reports_and_knows_how_many() -> None:
     assert (slow.dropped, len(quick)) == (7, REPORTS_WAITING_MAX + 7)
     slow.close()
     assert reports.dropped == 7
+
+
+def test_a_question_hears_of_its_rounds_and_nothing_else() -> None:
+    reports = Reports()
+    asking, everybody = reports.follow("one", lambda _: True), reports.subscribe()
+    ours, theirs = (RoundOpened(ask, RequestId(ask), {}, 1, 1, 1, 1) for ask in ("one", "two"))
+    told = (
+        ours,
+        theirs,
+        *(MemberProgress(RequestId(ask), NodeId("m"), "accepted") for ask in ("two", "one")),
+    )
+    for report in told:
+        reports.tell(report)
+    taken = [[one.take() for _ in told] for one in (asking, everybody)]
+    assert taken == [[ours, told[3], None, None], list(told)]
+    asking.close()
+    reports.tell(ours)
+    assert (asking.take(), everybody.take(), reports._rounds, reports._asks) == (None, ours, {}, {})
 
 
 class ToldTransport:

@@ -12,15 +12,15 @@ from dicast.base.types import EventId
 from dicast.consensus.reasons import Outcome
 from dicast.consensus.selection import selection_salt_hash
 from dicast.protocol.envelope import PacketReader, make_packet, topic_of
-from dicast.protocol.inputs import PacketReceived
+from dicast.protocol.inputs import Asked, PacketReceived
 from dicast.protocol.messages import Admission, Announcement, Commit, Request, WorkState, WorkStatus
 from dicast.protocol.orphans import ORPHAN_BYTES_MAX
-from dicast.protocol.outputs import Batch, PacketRefused, RoundDecided
-from dicast.protocol.roundtable import ROUNDS_PER_REQUESTER_MAX
+from dicast.protocol.outputs import AskRefused, Batch, PacketRefused, RoundDecided
+from dicast.protocol.roundtable import FOREIGN_ROUNDS_MAX, ROUNDS_PER_REQUESTER_MAX
 from dicast.simulator.state import sizes
 
 TOPIC = topic_of("main")
-REMEMBERED = ("_seen", "_chain._entries", "_archive._slots")
+REMEMBERED = ("_seen", "chain._ours._entries", "_archive._slots")
 STRANGER = KeyPair.from_seed(b"stranger")
 
 
@@ -59,15 +59,29 @@ def test_strangers_that_fill_the_table_of_rounds_do_not_keep_us_from_asking(netw
     for _ in range(4):
         network.add()
     network.run_for(1_000)
-    half = OPEN_ROUNDS_MAX // 2
-    wires = list(requests(asker, half + 1))
+    wires = list(requests(asker, FOREIGN_ROUNDS_MAX + 1))
     batches = [asker.node.handle(PacketReceived(wire, "test"), network.now) for wire in wires]
-    assert [refusals_of(batch) for batch in batches] == [[]] * half + [["full"]]
-    assert len(asker.node.rounds()) == half
+    assert [refusals_of(batch) for batch in batches] == [[]] * FOREIGN_ROUNDS_MAX + [["full"]]
+    assert len(asker.node.rounds()) == FOREIGN_ROUNDS_MAX
     network.ask(asker, question(quorum=4))
     network.run_for(30_000)
     [decided] = asker.reported(RoundDecided)
     assert decided.verdict.outcome is Outcome.ACCEPTED
+
+
+def test_questions_of_our_own_leave_strangers_their_rounds(network, question, requests):
+    asker = network.add()
+    for _ in range(4):
+        network.add()
+    network.run_for(1_000)
+    most = OPEN_ROUNDS_MAX - FOREIGN_ROUNDS_MAX
+    for number in range(most):
+        asker.node.handle(Asked(f"ask {number}", question(quorum=4)), network.now)
+    wires = list(requests(asker, FOREIGN_ROUNDS_MAX + 1))
+    batches = [asker.node.handle(PacketReceived(wire, "test"), network.now) for wire in wires]
+    assert [refusals_of(batch) for batch in batches] == [[]] * FOREIGN_ROUNDS_MAX + [["full"]]
+    refused = asker.node.handle(Asked("one more", question(quorum=4)), network.now)
+    assert [one.code for one in refused.reports if isinstance(one, AskRefused)] == ["too_many_rounds"]
 
 
 def test_one_requester_takes_no_more_than_its_share_of_a_node(network, requests):
@@ -121,7 +135,7 @@ def test_a_request_refused_as_full_is_checked_once_and_welcome_later(network, re
 
     worker = network.add()
     reader = worker.node._context.reader = worker.node._intake._reader = Counting()
-    wires = list(requests(worker, OPEN_ROUNDS_MAX // 2 + 1))
+    wires = list(requests(worker, FOREIGN_ROUNDS_MAX + 1))
     for wire in [*wires, wires[-1], wires[-1]]:
         network.give(worker, PacketReceived(wire, "test"))
     assert reader.checks == len(wires)
@@ -135,12 +149,12 @@ def test_others_requests_evict_nothing_of_a_round_of_ours(network, question):
     network.run_for(1_000)
     network.ask(asker, question())
     network.settle_until(lambda: len(network.sent(4112)) == 5)
-    chain = dict(workers[0].node._table._chain._entries)
+    chain = dict(workers[0].node._table.chain._ours._entries)
     foreign = json.loads(network.wires[0])
     for number in range(2_000):
         foreign["sig"] = f"{number:0128x}"
         network.give(workers[0], PacketReceived(json.dumps(foreign).encode(), "test"))
-    assert workers[0].node._table._chain._entries == chain
+    assert workers[0].node._table.chain._ours._entries == chain
     network.run_for(10_000)
     [decided] = asker.reported(RoundDecided)
     assert set(decided.verdict.statuses.values()) == {"core"}

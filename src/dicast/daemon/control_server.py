@@ -18,7 +18,7 @@ from dicast.daemon.logs import Log
 from dicast.daemon.service import Result, Service
 from dicast.daemon.tellings import Told
 
-CONNECTIONS_MAX = 224
+CONNECTIONS_MAX = 480
 """Every question that may be open, and 96 more for whoever looks; each buffers at most `CALL_BYTES_MAX`."""
 CALLS_A_CONNECTION_MAX = 64
 """Calls open on one connection; asks are limited again by the service."""

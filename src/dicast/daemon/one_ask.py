@@ -28,6 +28,17 @@ from dicast.protocol.outputs import (
     Token,
 )
 
+TOLD = (
+    RoundOpened,
+    AskRefused,
+    RoundDecided,
+    CertificateReady,
+    RoundEnded,
+    Token,
+    StreamRestarted,
+    MemberProgress,
+    RoundProgress,
+)
 CERTIFICATE_WAIT_S = 15.0
 """Longer than the node's own budget for signatures; a verdict is not held back for ever."""
 
@@ -42,14 +53,13 @@ class OneAsk:
         self._question = question
         self._on_event = on_event
         self._ask_id = secrets.token_hex(8)
-        self._rounds: set[str] = set()
         self._attempts = 0
         self._decided: RoundDecided | None = None
         self._dropped = 0
 
     async def run(self) -> Answer:
         """The answer. Raises Rejection (refused) or AdapterError (ended without a verdict)."""
-        subscription = self._driver.reports.subscribe(self._is_ours)
+        subscription = self._driver.reports.follow(self._ask_id, _is_told)
         done = False
         try:
             self._driver.submit(Asked(self._ask_id, self._question))
@@ -60,27 +70,6 @@ class OneAsk:
             if not done:
                 self._driver.submit(Cancelled(self._ask_id))
             subscription.close()
-
-    def _is_ours(self, report: Told) -> bool:
-        """Called at once for every report, so that a round's own reports are known from its first on."""
-        match report:
-            case RoundOpened():
-                if report.ask_id == self._ask_id:
-                    self._rounds.add(report.request_id)
-                return report.ask_id == self._ask_id
-            case (
-                AskRefused()
-                | RoundDecided()
-                | CertificateReady()
-                | RoundEnded()
-                | Token()
-                | StreamRestarted()
-            ):
-                return report.ask_id == self._ask_id
-            case MemberProgress() | RoundProgress():
-                return report.request_id in self._rounds
-            case _:
-                return False
 
     async def _follow(self, subscription: Subscription) -> Answer:
         while True:
@@ -153,3 +142,8 @@ class OneAsk:
                 author: RevealRecord(one.answer, one.model, one.usage) for author, one in reveals.items()
             },
         )
+
+
+def _is_told(report: Told) -> bool:
+    """Of the reports about a question and its rounds those that whoever asked is told."""
+    return isinstance(report, TOLD)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dicast.daemon.compose import Composed, compose
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.control_server import ControlServer, check_socket_path
+from dicast.daemon.descriptors import allow_open_files
 from dicast.daemon.instance_lock import InstanceLock
 from dicast.daemon.key_files import load_or_create
 from dicast.daemon.logs import Log
@@ -22,6 +23,7 @@ async def running_node(
     """A started node; when the body ends, it is stopped. Raises DicastError, or what stopped the node."""
     if listen:
         check_socket_path(paths.socket)
+        allow_open_files()
     async with AsyncExitStack() as stack:
         lock = InstanceLock(paths)
         stack.callback(lock.release)

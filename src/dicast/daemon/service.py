@@ -31,8 +31,8 @@ from dicast.protocol.records import Table
 from dicast.protocol.settings import NodeSettings
 from dicast.version import VERSION
 
-ASKS_OPEN_MAX = 128
-"""Questions of this node at a time: half of the rounds it keeps open, so that it can answer others' too."""
+ASKS_OPEN_MAX = 384
+"""Questions of this node at a time: 256 of people, as many as it can have slots, and 96 of batches."""
 LOOK_AGAIN_S = 0.02
 """How often a question that waits for peers looks again: shorter than a person notices."""
 NOBODY_YET = frozenset({"no_peers", "no_model", "too_few_nodes"})

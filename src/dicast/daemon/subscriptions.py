@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable
 
 from dicast.daemon.tellings import Told
+from dicast.protocol.outputs import RoundOpened
 
 REPORTS_WAITING_MAX = 1024
 """A round of 256 seats makes about 800 reports; a listener that is further behind does not read."""
-SUBSCRIBERS_MAX = 192
-"""Every question that may be open (128), a person's terminals and a dashboard; each costs a queue."""
+SUBSCRIBERS_MAX = 64
+"""A person's terminals, dashboards and gateways; each costs a queue, and a look at every report."""
 
 
 class Subscription:
@@ -61,6 +62,8 @@ class Reports:
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
+        self._asks: dict[str, Subscription] = {}
+        self._rounds: dict[str, str] = {}
         self._immediate: list[Callable[[Told], None]] = []
         self.dropped = 0
 
@@ -68,6 +71,18 @@ class Reports:
         """A new queue of the reports that are `wanted`."""
         subscription = Subscription(wanted, self._forget)
         self._subscriptions.append(subscription)
+        return subscription
+
+    def follow(self, ask_id: str, wanted: Callable[[Told], bool]) -> Subscription:
+        """A queue of what is `wanted` among the reports of one question, which nobody else has to look at."""
+
+        def forget(subscription: Subscription) -> None:
+            self.dropped += subscription.dropped
+            del self._asks[ask_id]
+            for request_id in [one for one, asker in self._rounds.items() if asker == ask_id]:
+                del self._rounds[request_id]
+
+        subscription = self._asks[ask_id] = Subscription(wanted, forget)
         return subscription
 
     def is_full(self) -> bool:
@@ -84,11 +99,21 @@ class Reports:
             listener(report)
         for subscription in self._subscriptions:
             subscription.offer(report)
+        asking = self._asks.get(self._ask_of(report))
+        if asking is not None:
+            asking.offer(report)
 
     def close(self) -> None:
         """No more reports will come."""
-        for subscription in tuple(self._subscriptions):
+        for subscription in (*self._subscriptions, *self._asks.values()):
             subscription.close()
+
+    def _ask_of(self, report: Told) -> str:
+        """The question that a report is about, by itself or by its round."""
+        ask_id: str = getattr(report, "ask_id", "")
+        if isinstance(report, RoundOpened) and ask_id in self._asks:
+            self._rounds[report.request_id] = ask_id
+        return ask_id or self._rounds.get(getattr(report, "request_id", ""), "")
 
     def _forget(self, subscription: Subscription) -> None:
         self.dropped += subscription.dropped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from dicast.base.expiring import ExpiringMap
 from dicast.base.limits import OPEN_ROUNDS_MAX, ROUND_FRESHNESS_MS, SEEN_WINDOW_MS
@@ -48,8 +48,8 @@ from dicast.protocol.worker import Worker
 
 CHAIN_MAX = 16 * OPEN_ROUNDS_MAX
 """Predecessors of our rounds: at most four a round, and rounds that ended a minute ago."""
-FOREIGN_ROUNDS_MAX = OPEN_ROUNDS_MAX // 2
-"""Rounds of others; the other half is kept free, so that strangers cannot keep us from asking."""
+FOREIGN_ROUNDS_MAX = OPEN_ROUNDS_MAX // 4
+"""Rounds of others; the rest is kept free, so that strangers cannot keep us from asking."""
 LINGER_MS = 20_000
 """Kept after the verdict: a close is repeated four times meanwhile, a missing packet wanted ten times."""
 ROUNDS_PER_REQUESTER_MAX = 16
@@ -112,7 +112,7 @@ class RoundTable:
     def ask(self, asked: Asked, now: Now) -> None:
         """A local caller asks."""
         self._context.directory.expire(now)
-        self._make_room(OPEN_ROUNDS_MAX)
+        self._make_room(self._rounds.values(), OPEN_ROUNDS_MAX)
         self._requester.ask(asked, len(self._rounds), now)
 
     def cancel(self, ask_id: str, now: Now) -> None:
@@ -269,11 +269,16 @@ class RoundTable:
 
     def _is_full_for(self, requester: NodeId) -> bool:
         """No room for strangers at all, or none for another round of this one."""
-        self._make_room(FOREIGN_ROUNDS_MAX)
-        rounds = self._rounds.values()
-        unfinished = (round_ for round_ in rounds if round_.close is None and not round_.withdrawn)
+        self._make_room(self._of_others(), FOREIGN_ROUNDS_MAX)
+        self._make_room(self._rounds.values(), OPEN_ROUNDS_MAX)
+        foreign = self._of_others()
+        unfinished = (round_ for round_ in foreign if round_.close is None and not round_.withdrawn)
         theirs = sum(round_.requester == requester for round_ in unfinished)
-        return len(self._rounds) >= FOREIGN_ROUNDS_MAX or theirs >= ROUNDS_PER_REQUESTER_MAX
+        is_full = len(foreign) >= FOREIGN_ROUNDS_MAX or len(self._rounds) >= OPEN_ROUNDS_MAX
+        return is_full or theirs >= ROUNDS_PER_REQUESTER_MAX
+
+    def _of_others(self) -> list[Round]:
+        return [round_ for round_ in self._rounds.values() if round_.requester != self._context.own_id]
 
     def _act(self, round_: Round, packet: Packet, body: Body, now: Now) -> None:
         match body:
@@ -338,12 +343,12 @@ class RoundTable:
             return errand.phase is Phase.OVER
         return round_.withdrawn or self._validator.judged(round_.id) is not None
 
-    def _make_room(self, rounds_max: int) -> None:
-        """Rounds that only linger go first, oldest first."""
-        excess = len(self._rounds) - rounds_max + 1
+    def _make_room(self, rounds: Collection[Round], rounds_max: int) -> None:
+        """For one more among these: rounds that only linger go first, oldest first."""
+        excess = len(rounds) - rounds_max + 1
         if excess <= 0:
             return
-        over = [round_ for round_ in self._rounds.values() if self._is_over(round_)]
+        over = [round_ for round_ in rounds if self._is_over(round_)]
         for round_ in over[:excess]:
             self._forget(round_)
 
