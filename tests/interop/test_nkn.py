@@ -219,9 +219,7 @@ async def test_what_strangers_say_is_counted_and_not_answered(network: Network, 
         noise = [b"", b"p", b"x" * 100, b"h" + bytes(32), bytes(PACKET_BYTES_MAX + 100), bytes(1 << 20)]
         for data in noise:
             await stranger.post([node.address], data)
-        await suite.until(
-            lambda: node.health().dropped == len(noise) - 2
-        )  # the largest two are not passed on
+        await suite.until(lambda: node.health().dropped == len(noise))
         await stranger.post([node.address], b"p" + bytes.fromhex(topic) + b"from one who knows the topic")
         await inbox.until_has([b"from one who knows the topic"])
     finally:

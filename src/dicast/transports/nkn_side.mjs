@@ -5,7 +5,7 @@ import readline from 'node:readline'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 
-const MESSAGE_BYTES_MAX = 66000 // a packet and its header; strangers may send four million
+const MESSAGE_BYTES_MAX = 65569 // a packet of 64 KiB and its header; strangers may send four million
 const say = said => process.stdout.write(JSON.stringify(said) + '\n')
 const text = parts => parts.map(part => part?.message ?? String(part)).join(' ').slice(0, 200)
 for (const name of ['log', 'info', 'warn', 'error', 'debug']) console[name] = (...parts) => say({ problem: text(parts) })
@@ -28,7 +28,7 @@ function open ({ sdk, seed, identifier, rpc }) {
   client.onConnectFailed(() => end('no NKN node could be reached'))
   client.onMessage(({ src, payload }) => {
     const data = Buffer.from(payload)
-    if (data.length <= MESSAGE_BYTES_MAX) say({ from: src, base64: data.toString('base64') })
+    say({ from: src, base64: data.length <= MESSAGE_BYTES_MAX ? data.toString('base64') : '' }) // too large: counted
     return false // no receipt
   })
 }

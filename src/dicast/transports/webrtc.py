@@ -115,7 +115,7 @@ class WebRtcTransport:
 
     async def _settle(self) -> None:
         """Until those who are there have answered: whoever asks knows whom to ask."""
-        await self._introductions.came_up.wait()
+        await self._introductions.called.wait()
         try:
             async with asyncio.timeout(SETTLE_SECONDS_MAX):
                 await asyncio.sleep(SETTLE_SECONDS)

@@ -80,8 +80,8 @@ class Introductions:
     def __init__(
         self, ice: IceSettings, signallers: Sequence[Signaller], links: Links, limits: Limits
     ) -> None:
-        self.came_up = asyncio.Event()
-        """Set once the first signaller can be talked to."""
+        self.called = asyncio.Event()
+        """Set once the first signaller was told that we are there."""
         self.idle = asyncio.Event()
         """Set while nobody is about to be connected."""
         self.idle.set()
@@ -124,7 +124,6 @@ class Introductions:
         self._hurry.set()
 
     def _greet(self, _: Signaller) -> None:
-        self.came_up.set()
         self._hurry.set()
 
     def heard(self, signaller: Signaller, signal: Signal) -> None:
@@ -167,8 +166,7 @@ class Introductions:
         attempt = self._attempts.get(signal.peer_id)
         if attempt is not None and attempt.is_answered:
             return
-        has_offered = attempt is not None or (signaller.takes_offers and bool(self._open_offers))
-        if has_offered and self.peer_id < signal.peer_id:
+        if attempt is not None and self.peer_id < signal.peer_id:
             return  # ours counts, and the peer thinks so too
         if self._links.count() < self._limits.most and self._may_try():
             if attempt is not None:
@@ -180,7 +178,9 @@ class Introductions:
     def _heard_answer(self, signal: Signal, text: str) -> None:
         attempt = self._attempts.get(signal.peer_id)
         opened = self._open_offers.get(signal.offer_id)
-        if attempt is None and opened is not None:
+        if opened is not None and (attempt is None or self._gives_way(attempt)):
+            if attempt is not None:
+                self._forget(attempt)
             del self._open_offers[signal.offer_id]
             opened.peer_id = signal.peer_id
             self._follow(opened)
@@ -189,6 +189,13 @@ class Introductions:
             return
         attempt.is_answered = True
         self._work(self._accept(attempt, text))
+
+    def _gives_way(self, attempt: Attempt) -> bool:
+        """Whether it ends for an open offer of ours that the peer answered: offers may have crossed.
+
+        Whether the tracker brings the peer any of ours is not known before, so both answer.
+        """
+        return not attempt.is_answered if attempt.is_ours else self.peer_id < attempt.peer_id
 
     async def _offer(self, signaller: Signaller, room: Room, attempt: Attempt) -> None:
         try:
@@ -204,7 +211,7 @@ class Introductions:
         except ConnectingError as error:
             self._fail(attempt, error)
             return
-        if self._room is not None:
+        if self._room is not None and self._attempts.get(attempt.peer_id) is attempt:
             sealed = self._room.seal(answer, secrets.token_bytes(NONCE_BYTES))
             answered = Signal(self.peer_id, answer=sealed, offer_id=attempt.offer_id)
             signaller.tell(attempt.peer_id, answered)
@@ -267,6 +274,8 @@ class Introductions:
             offers = await self._offers(room) if any(one.takes_offers for one in signallers) else []
             for signaller in signallers:
                 signaller.announce(offers)
+            if signallers:
+                self.called.set()
             later = ANNOUNCE_SECONDS_MAX if self._links.count() else ANNOUNCE_ALONE_SECONDS
             pause = pauses.pop(0) if pauses and self._wants_more() else later
             try:
