@@ -36,18 +36,17 @@ class Agenda(Generic[K]):
         if len(self._heap) > 2 * len(self._entries) + STALE_MIN:
             self._heap = [(*one, name) for name, one in self._entries.items()]
             heapq.heapify(self._heap)
+        self._tidy()
 
     def drop(self, key: K) -> None:
         """`key` is never due; harmless when it was not anyway."""
-        self._entries.pop(key, None)
+        if self._entries.pop(key, None) is not None:
+            self._tidy()
 
     @property
     def deadline_ms(self) -> int | None:
         """When the next of them is due."""
-        heap = self._heap
-        while heap and not self._holds(heap[0]):
-            heapq.heappop(heap)
-        return heap[0][0] if heap else None
+        return self._heap[0][0] if self._heap else None
 
     def due(self, now_ms: int) -> list[K]:
         """Everything whose time has come, in the order in which it was first put."""
@@ -64,6 +63,11 @@ class Agenda(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _tidy(self) -> None:
+        """What lies on top of the heap holds."""
+        while self._heap and not self._holds(self._heap[0]):
+            heapq.heappop(self._heap)
 
     def _holds(self, entry: tuple[int, int, K]) -> bool:
         return self._entries.get(entry[2]) == entry[:2]

@@ -29,7 +29,7 @@ key with it more than all of one."""
 class KeyPair:
     """A secret scalar and its public key. Signing is deterministic: the same digest gives the same bytes."""
 
-    __slots__ = ("_pair", "_private", "_shared", "node_id")
+    __slots__ = ("_pair", "_private", "node_id")
 
     node_id: NodeId
 
@@ -40,7 +40,6 @@ class KeyPair:
         self.node_id = NodeId(self._private.public_key_xonly.format().hex())
         self._pair = _FFI.new("secp256k1_keypair *")
         _LIB.secp256k1_keypair_create(_CONTEXT, self._pair, secret)
-        self._shared: dict[str, bytes] = {}
 
     @classmethod
     def from_seed(cls, seed: bytes) -> KeyPair:
@@ -70,22 +69,7 @@ class KeyPair:
 
     def shared_x(self, node_id: str) -> bytes | None:
         """The x-coordinate (32 bytes) that both keys' owners can compute; None when it is no point."""
-        shared = self._shared.get(node_id)
-        if shared is None and (shared := self._multiplied(node_id)) is not None:
-            if len(self._shared) >= _PARSED_KEYS_MAX:
-                del self._shared[next(iter(self._shared))]
-            self._shared[node_id] = shared
-        return shared
-
-    def _multiplied(self, node_id: str) -> bytes | None:
-        try:
-            peer = PublicKey(b"\x02" + bytes.fromhex(node_id))
-        except ValueError:
-            return None
-        shared = _FFI.new("unsigned char [32]")
-        point = peer.public_key  # type: ignore[reportUnknownMemberType]
-        _LIB.secp256k1_ecdh(_CONTEXT, shared, point, self.secret, _take_x, _FFI.NULL)
-        return bytes(_FFI.buffer(shared, 32))
+        return _shared_x(self.secret, node_id)
 
     def __repr__(self) -> str:
         return f"KeyPair({self.node_id})"
@@ -128,3 +112,15 @@ def _public_key(node_id: str) -> PublicKeyXOnly | None:
         return PublicKeyXOnly(bytes.fromhex(node_id))
     except ValueError:
         return None
+
+
+@functools.lru_cache(maxsize=_PARSED_KEYS_MAX)
+def _shared_x(secret: bytes, node_id: str) -> bytes | None:
+    try:
+        peer = PublicKey(b"\x02" + bytes.fromhex(node_id))
+    except ValueError:
+        return None
+    shared = _FFI.new("unsigned char [32]")
+    point = peer.public_key  # type: ignore[reportUnknownMemberType]
+    _LIB.secp256k1_ecdh(_CONTEXT, shared, point, secret, _take_x, _FFI.NULL)
+    return bytes(_FFI.buffer(shared, 32))
