@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import msgspec
 
@@ -44,18 +45,17 @@ THREE_WAYS = (
 )
 
 
-class Known(msgspec.Struct, frozen=True):
-    """Whom one could ask: this node, and the others it knows."""
+class Known:
+    """Whom one could ask: this node, and others. They may be thousands: seen where it matters."""
 
-    own: PeerRecord
-    others: tuple[PeerRecord, ...]
+    def __init__(self, own: PeerRecord, others: Callable[[], tuple[PeerRecord, ...]]) -> None:
+        self.own = own
+        self._others = others
 
-
-class Planned(msgspec.Struct, frozen=True):
-    """The question to ask, and what asking it means."""
-
-    question: Question
-    result: PlanResult
+    @cached_property
+    def others(self) -> tuple[PeerRecord, ...]:
+        """All but this node."""
+        return self._others()
 
 
 def check_options(options: AskOptions, settings: AskSettings) -> tuple[Frame, int]:
@@ -92,27 +92,26 @@ def check_options(options: AskOptions, settings: AskSettings) -> tuple[Frame, in
     return frame, seats
 
 
-def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
+def question_of(options: AskOptions, settings: AskSettings, known: Known) -> Question:
     """The question, once enough nodes are known. Raises ConfigurationError `no_peers`, Rejection, …"""
     frame, seats = check_options(options, settings)
     models = options.models if options.models is not None else settings.models
-    able = [peer for peer in (known.own, *known.others) if _can_answer(peer, models, frame)]
-    own_only = (
-        seats == 1 and options.admission is Admission.LISTED and not options.members and known.own in able
-    )
-    if options.members:
+    members = tuple(NodeId(member) for member in options.members)
+    if members:
         _check_members(options.members, seats)
-    elif len(able) < seats:
-        raise _too_few(frame, seats, able, known, models)
-    question = Question(
+    elif seats == 1 and options.admission is Admission.LISTED and _can_answer(known.own, models, frame):
+        members = (NodeId(known.own.node_id),)
+    else:
+        able = _able(known, models, frame)
+        if len(able) < seats:
+            raise _too_few(frame, seats, able, known, models)
+    return Question(
         messages=_messages(options),
         frame=frame,
         seats=seats,
         models=models,
         admission=options.admission,
-        members=(NodeId(known.own.node_id),)
-        if own_only
-        else tuple(NodeId(member) for member in options.members),
+        members=members,
         max_tokens=settings.max_tokens if options.max_tokens is None else options.max_tokens,
         temperature_milli=round(
             1000 * (settings.temperature if options.temperature is None else options.temperature)
@@ -122,20 +121,25 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> Planned:
         encrypted=is_encrypted(options, settings, seats),
         stream=options.stream,
     )
-    result = PlanResult(
+
+
+def plan(options: AskOptions, settings: AskSettings, known: Known) -> PlanResult:
+    """What asking means. Raises what `question_of` raises."""
+    question = question_of(options, settings, known)
+    frame, seats = question.frame, question.seats
+    return PlanResult(
         seats=seats,
         quorum=frame.quorum,
         need=need(frame.sec_percentage_bp, seats),
         known_nodes=len(known.others),
-        known_workers=len(able),
+        known_workers=len(_able(known, question.models, frame)),
         error_rates={f"{share:.0%}": error_rate(frame, seats, share) for share in DISHONEST_SHARES},
-        own_only=own_only,
+        own_only=not options.members and question.members == (known.own.node_id,),
         deadline_ms=frame.deadline_ms,
-        models=models,
+        models=question.models,
         warnings=tuple(_warnings(frame, seats)),
         encrypted=question.encrypted,
     )
-    return Planned(question, result)
 
 
 def is_encrypted(options: AskOptions, settings: AskSettings, seats: int) -> bool:
@@ -217,6 +221,11 @@ def _attempts(options: AskOptions, settings: AskSettings) -> int:
 def _messages(options: AskOptions) -> tuple[Message, ...]:
     system = (Message("system", options.system),) if options.system else ()
     return (*system, *options.history, Message("user", options.prompt))
+
+
+def _able(known: Known, models: tuple[str, ...], frame: Frame) -> list[PeerRecord]:
+    """Those who can answer, this node among them."""
+    return [peer for peer in (known.own, *known.others) if _can_answer(peer, models, frame)]
 
 
 def _can_answer(peer: PeerRecord, models: tuple[str, ...], frame: Frame) -> bool:

@@ -153,35 +153,37 @@ class Driver:
         self._wake.clear()
         batches: list[Batch] = []
         while not self._stopping and len(batches) < INPUTS_A_GROUP:
-            entry = self._next_input()
+            now = self._now()
+            entry = self._next_input(now)
             if entry is None:
                 break
-            batches.append(self._handle(entry))
+            batches.append(self._handle(entry, now))
         else:
             self._wake.set()
+        self._set_timer()
         await self._commits.perform(batches)
         if self._wake.is_set():
             await asyncio.sleep(0)
 
     async def _handle_own(self) -> None:
         while self._own:
-            await self._commits.perform((self._handle(self._own.popleft()),))
+            await self._commits.perform((self._handle(self._own.popleft(), self._now()),))
+        self._set_timer()
 
-    def _next_input(self) -> Input | None:
+    def _next_input(self, now: Now) -> Input | None:
         """The timer first, then our own results, then packets: finished work must not wait for a flood."""
-        if self._timer_is_due():
+        if 0 <= self._timer_at_ms <= now.monotonic_ms:
+            self._timer_at_ms = -1  # until the group's end: `_set_timer` says what is due next
             return TimeReached()
         if self._own:
             return self._own.popleft()
         return self._packets.take()
 
-    def _handle(self, entry: Input) -> Batch:
+    def _handle(self, entry: Input, now: Now) -> Batch:
         self.counts.inputs += 1
         if isinstance(entry, InferenceFinished | InferenceFailed):
             self.reports.tell(inference_ended(entry))
-        batch = self.node.handle(entry, self._now())
-        self._set_timer()
-        return batch
+        return self.node.handle(entry, now)
 
     def _act(self, batch: Batch) -> None:
         """Perform all but the writes, which are durable by now."""
@@ -205,28 +207,28 @@ class Driver:
             self._log.debug("clock_set_back", behind_ms=self.clock.set_back_ms)
         return now
 
-    def _timer_is_due(self) -> bool:
-        return 0 <= self._timer_at_ms <= self.clock.now().monotonic_ms
-
     def _set_timer(self) -> None:
+        """Look once a group of inputs when the node wants to be woken: asking every part takes a while."""
         deadline = self.node.deadline
-        at_ms = -1 if deadline is None else deadline.at_ms
-        if at_ms == self._timer_at_ms and self._timer is not None and not self._timer.cancelled():
-            return
+        self._timer_at_ms = -1 if deadline is None else deadline.at_ms
+        if deadline is not None:
+            self._arm(deadline.at_ms)
+
+    def _arm(self, at_ms: int) -> None:
+        loop = asyncio.get_running_loop()
+        when_s = loop.time() + max(0, at_ms - self.clock.now().monotonic_ms) / 1000
         if self._timer is not None:
+            if self._timer.when() <= when_s:
+                return  # it is armed again when it fires
             self._timer.cancel()
-            self._timer = None
-        self._timer_at_ms = at_ms
-        if at_ms < 0:
-            return
-        delay_s = max(0, at_ms - self.clock.now().monotonic_ms) / 1000
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._timer_fired)
+        self._timer = loop.call_at(when_s, self._timer_fired)
 
     def _timer_fired(self) -> None:
         self._timer = None
-        if not self._timer_is_due():
-            self._set_timer()
-        self._wake.set()
+        if self.clock.now().monotonic_ms < self._timer_at_ms:
+            self._arm(self._timer_at_ms)
+        else:
+            self._wake.set()
 
     async def _follow(self, source: Source) -> None:
         try:

@@ -6,14 +6,14 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import msgspec
 
 from dicast.base.errors import AdapterError, ConfigurationError, DicastError
 from dicast.daemon import api
-from dicast.daemon.asking import Known, Planned, check_options, plan
-from dicast.daemon.config_schema import Settings
+from dicast.daemon.asking import Known, plan, question_of
+from dicast.daemon.config_schema import AskSettings, Settings
 from dicast.daemon.downloads import downloads
 from dicast.daemon.driver import Driver
 from dicast.daemon.embedding import Embedding
@@ -41,6 +41,7 @@ SLIM_PAUSE_S = 0.03
 """Dashboards get what happened meanwhile in one piece: a round's own work comes first."""
 ROUNDS_SHOWN_MAX = 1_000
 """More lines than a person reads; the store may hold ten thousand."""
+T = TypeVar("T")
 EventSink = Callable[[Told | api.ReportsDropped], None]
 Result = msgspec.Struct | tuple[msgspec.Struct, ...]
 
@@ -83,7 +84,7 @@ class Service:
             case api.Certificate():
                 return self.certificate(call.request_id)
             case api.Plan():
-                return (await self._plan(call)).result
+                return await self._planned(call, plan)
             case api.Ask():
                 return await self._ask(call, on_event)
             case api.Events():
@@ -140,7 +141,7 @@ class Service:
 
     def known(self) -> Known:
         """Whom one could ask."""
-        return Known(self.own(), self.peers())
+        return Known(self.own(), self.peers)
 
     def peers(self) -> tuple[api.PeerRecord, ...]:
         """The nodes it knows."""
@@ -216,19 +217,20 @@ class Service:
                 f"{ASKS_OPEN_MAX} questions are open on this node.",
                 "Ask again when one is answered.",
             )
-        planned = await self._plan(call)
+        question = await self._planned(call, question_of)
         self._asks += 1
         try:
-            return await OneAsk(self._driver, planned.question, on_event).run()
+            return await OneAsk(self._driver, question, on_event).run()
         finally:
             self._asks -= 1
 
-    async def _plan(self, call: api.AskOptions) -> Planned:
+    async def _planned(
+        self, call: api.AskOptions, planned: Callable[[api.AskOptions, AskSettings, Known], T]
+    ) -> T:
         """What asking means; a node that has just started first gets a moment to hear who is there."""
-        check_options(call, self._settings.ask)
         while True:
             try:
-                return plan(call, self._settings.ask, self.known())
+                return planned(call, self._settings.ask, self.known())
             except DicastError as error:
                 if error.code not in NOBODY_YET or self._settling.is_settled():
                     raise self._settling.explained(error) from error
