@@ -137,7 +137,21 @@ def test_rates_are_counted_in_one_place_for_all_dialects(public_place) -> None:
     ]
     assert statuses == [200, 400, 400, 429]
     answer = httpx.get(f"{url}/v1/models", headers=headers)
-    assert (answer.json()["error"]["code"], answer.headers["retry-after"]) == ("rate_limited", "1")
+    assert (answer.json()["error"]["code"], answer.headers["x-should-retry"]) == ("rate_limited", "true")
+    assert 0 < int(answer.headers["retry-after"]) <= 20
+
+
+def test_who_asks_too_often_is_told_when_to_ask_again() -> None:
+    now = [0.0]
+    rates = Rates(lambda: now[0])
+    record = KeyRecord(id="a", name="a", digest="0" * 64, scopes=(), rate_per_minute=3)
+    for _ in range(3):
+        rates.take(record)
+    with pytest.raises(GatewayError) as caught:
+        rates.take(record)
+    assert caught.value.headers == {"x-should-retry": "true", "retry-after": "20"}
+    now[0] += 20
+    rates.take(record)
 
 
 def test_a_revoked_key_is_refused_at_once_even_mid_stream(public_place) -> None:

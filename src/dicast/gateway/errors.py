@@ -116,7 +116,7 @@ class GatewayError(Exception):
         """Whether clients should try again by themselves."""
         allow = {"allow": self.allow} if self.allow else {}
         if self.kind.retry:
-            return {"x-should-retry": "true", "retry-after": "1"}
+            return {"x-should-retry": "true", "retry-after": str(self.retry_after_s or 1)}
         if self.retry_after_s is not None:
             return {"x-should-retry": "false", "retry-after": str(self.retry_after_s)}
         return {"x-should-retry": "false", **allow}
@@ -150,7 +150,8 @@ def of_node(error: DicastError) -> GatewayError:
     code = _OF_THE_NODE.get(error.code, fallback)
     if error.code.startswith(("prompt_", "schema_", "question_")) and code == fallback:
         code = "invalid_request"
-    message = (
-        f"{error.message} {error.next_step}".strip().replace("--seats", "seats").replace("--quorum", "quorum")
+    next_step = "" if error.next_step.startswith("For example: dicast ") else error.next_step
+    message = f"{error.message} {next_step}".strip().replace("--seats", "seats").replace("--quorum", "quorum")
+    return GatewayError(
+        code, message, field="model" if code == "model_not_found" else None, told={"code": error.code}
     )
-    return GatewayError(code, message, told={"code": error.code})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -78,7 +79,9 @@ class Rates:
             del self._buckets[next(iter(self._buckets))]
         self._buckets[record.id] = (left - 1 if left >= 1 else left, now)
         if left < 1:
-            raise GatewayError("rate_limited", f"This key may ask {record.rate_per_minute} times a minute.")
+            error = GatewayError("rate_limited", f"This key may ask {record.rate_per_minute} times a minute.")
+            error.retry_after_s = math.ceil((1 - left) * 60 / record.rate_per_minute)
+            raise error
 
 
 class Guard:

@@ -75,12 +75,18 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: Any = None
     store: bool | None = None
     parallel_tool_calls: Any = None
+    access_programs: Any = None
     background: Any = None
+    context_management: Any = None
     conversation: Any = None
+    image: Any = None
     include: Any = None
     max_tool_calls: Any = None
+    moderation: Any = None
     previous_response_id: Any = None
     prompt: Any = None
     reasoning: Any = None
@@ -92,13 +98,17 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 NEUTRAL: Neutral = {
     "parallel_tool_calls": (True, False),
+    "access_programs": ([],),
     "background": (False,),
+    "context_management": ([],),
     "conversation": (),
+    "image": (),
     "include": ([],),
     "max_tool_calls": (),
+    "moderation": (),
     "previous_response_id": (),
     "prompt": (),
-    "reasoning": ({},),
+    "reasoning": ({}, {"effort": "none"}),
     "service_tier": ("auto", "default"),
     "top_logprobs": (0,),
     "top_p": (1,),
