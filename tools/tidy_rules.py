@@ -31,7 +31,7 @@ LAYERS = {
             ["base", "version"],
             ["consensus", "queries"],
             ["protocol"],
-            ["ports", "onnx_session", "torrent_session"],
+            ["ports", "addresses", "onnx_session", "torrent_session"],
             ["transports", "engines", "embedders", "stores", "content"],
             ["daemon", "simulator", "signalling"],
             ["client"],

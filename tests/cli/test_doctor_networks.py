@@ -132,3 +132,27 @@ async def test_the_clock_is_compared_by_the_date_beside_a_relays_document() -> N
     assert (relay.state, clock.state) == (State.OK, State.FAILED)
     assert "behind the relays" in clock.detail
     assert "NTP" in clock.fix
+
+
+async def test_a_gun_relay_of_ones_own_needs_no_other_machine_to_be_tried() -> None:
+    settings = Settings(transports={"gun": {"listen": "127.0.0.1:8765"}})
+    (check,) = await transport_checks(settings, is_running=False)
+    assert (check.state, "a packet goes through in" in check.detail) == (State.OK, True), check
+
+
+async def test_without_a_relay_a_node_is_alone_only_where_there_is_no_other_network() -> None:
+    alone, met = await relay_checks(Settings()), await relay_checks(Settings(), ("zenoh", "lan"))
+    assert [(one.state, "alone" in one.detail) for one in (*alone, *met)] == [
+        (State.WARNING, True),
+        (State.OK, False),
+    ]
+    assert "zenoh, lan" in met[0].detail
+
+
+async def test_the_password_in_a_relays_address_is_never_shown() -> None:
+    (found, *_) = await relay_checks(Settings(relays=("ws://me:secret-word@127.0.0.1:9",)))
+    assert (found.state, found.detail.partition(": ")[0]) == (State.FAILED, "ws://127.0.0.1:9")
+    (check,) = await transport_checks(
+        Settings(relays=("ws://me:secret-word@127.0.0.1:9",), transports={"nostr": {}}), is_running=False
+    )
+    assert "secret-word" not in check.detail

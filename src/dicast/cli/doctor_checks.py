@@ -9,7 +9,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from importlib import metadata
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from dicast.addresses import without_user
 from dicast.base.errors import AdapterError, DicastError
 from dicast.base.nip19 import encode_npub
 from dicast.cli.common import Common
@@ -85,8 +86,10 @@ def local_checks(settings: Settings, common: Common) -> Iterator[Check]:
     yield _socket(paths)
 
 
-async def relay_checks(settings: Settings) -> list[Check]:
-    """One check a relay, and one of the clock."""
+async def relay_checks(settings: Settings, ways: Sequence[str] = ()) -> list[Check]:
+    """One check a relay, and one of the clock. `ways` are other networks that this node is on."""
+    if not settings.relays and ways:
+        return [Check("relays", State.OK, f"none is named; others are met over {', '.join(ways)}")]
     if not settings.relays:
         fix = 'Name one: --relay URL, or relays = ["wss://…"] in the configuration; `dicast relay` runs one.'
         return [Check("relays", State.WARNING, "none is named: this node is alone", fix)]
@@ -256,6 +259,7 @@ async def _relay(url: str) -> tuple[Check, int | None]:
     from dicast.transports.nostr_socket import open_socket
 
     name, fix = "relay", "Check the address, the network and the relay's own log."
+    shown = without_user(url)
     try:
         async with asyncio.timeout(RELAY_S), open_socket(url) as socket:
             stamp = socket.response.headers.get("Date") if socket.response else None
@@ -265,10 +269,10 @@ async def _relay(url: str) -> tuple[Check, int | None]:
             took_ms = (time.monotonic() - began) * 1000
         offset = _offset_ms(stamp) if stamp else await _offset_by_document(url)
     except TimeoutError:
-        return Check(name, State.FAILED, f"{url}: no answer within {RELAY_S:.0f} s", fix), None
+        return Check(name, State.FAILED, f"{shown}: no answer within {RELAY_S:.0f} s", fix), None
     except Exception as error:  # the library, the resolver and TLS raise dozens of kinds
-        return Check(name, State.FAILED, f"{url}: {error or type(error).__name__}", fix), None
-    return Check(name, State.OK, f"{url}: answers in {took_ms:.0f} ms"), offset
+        return Check(name, State.FAILED, f"{shown}: {error or type(error).__name__}", fix), None
+    return Check(name, State.OK, f"{shown}: answers in {took_ms:.0f} ms"), offset
 
 
 async def _offset_by_document(url: str) -> int | None:

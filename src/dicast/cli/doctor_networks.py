@@ -22,6 +22,7 @@ from dicast.base.events import encode_event, sign_event
 from dicast.cli.doctor_checks import Check, State, failed
 from dicast.daemon import plugins, stun
 from dicast.daemon.config_schema import Settings
+from dicast.daemon.lan import with_lan
 from dicast.ports import Transport
 from dicast.protocol.messages import Kind
 
@@ -31,7 +32,7 @@ PASS_S = 4.0
 """What a packet gets to come back; peers that must first find each other take a second or two."""
 LOOK_S = 0.01
 Table = dict[str, object]
-SERVED = frozenset({"nostr", "mqtt", "nats", "gun"})
+SERVED = frozenset({"nostr", "mqtt", "nats"})
 """Networks with a server: two ends of the same settings meet there."""
 MENDED = {
     "nostr": "Is the relay running, and the address right? Its own log says more.",
@@ -42,6 +43,7 @@ MENDED = {
     "websocket": "Is the hub or peer running, and does a proxy before it pass WebSockets on?",
     "webrtc": "Name a TURN server under [transports.webrtc], and look at the check of the NAT.",
 }
+ON_LAN = "`dicast up` listens, and looks for others by multicast, on"
 NATS = {
     stun.Nat.NONE: "none: other machines reach this one where its firewall lets them",
     stun.Nat.CONE: "one address for all destinations: direct connections work, except to symmetric NATs",
@@ -95,6 +97,14 @@ async def nat_check(settings: Settings) -> Check:
     return Check("nat", State.WARNING if fix else State.OK, detail, fix)
 
 
+def lan_check(settings: Settings) -> Check:
+    """Where `dicast up` looks for others by itself."""
+    found = with_lan(settings)[1]
+    if found.addresses:
+        return Check("lan", State.OK, f"{ON_LAN} {', '.join(found.addresses)}")
+    return Check("lan", State.OK, f"not used: {found.problem}")
+
+
 async def transport_checks(settings: Settings, is_running: bool) -> list[Check]:
     """A packet of one's own through every transport, at the same time."""
     tables = enabled(settings)
@@ -108,6 +118,12 @@ def two_ends(name: str, table: Table) -> tuple[Table, Table] | None:
     plugin = str(table.get(plugins.PLUGIN_KEY, name))
     if plugin in SERVED or plugin == "webrtc":
         return table, table
+    if plugin == "gun":
+        bare = {key: value for key, value in table.items() if key not in ("listen", "pages")}
+        if table.get("relays"):
+            return bare, bare
+        port = _free_port()
+        return {**bare, "listen": f"127.0.0.1:{port}"}, {**bare, "relays": [f"ws://127.0.0.1:{port}/gun"]}
     if plugin == "zenoh":
         connect = cast("Sequence[str]", table.get("connect", ()))
         port = _free_port()

@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
+from dicast.addresses import is_websocket
 from dicast.base.errors import ConfigurationError
 from dicast.base.nip19 import encode_npub
 from dicast.cli.common import DEFAULTS, NOWHERE, Common, Meeting, OrStandardInput
 from dicast.cli.output import note, print_result
-from dicast.cli.session import is_running
+from dicast.cli.session import as_the_node, is_running
 from dicast.client import AsyncClient
 from dicast.daemon import api, tickets
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.key_files import load_or_create
 from dicast.daemon.private_network import read_passphrase
-from dicast.daemon.settings_view import HIDDEN, SettingRecord
 from dicast.protocol.places import Place, places_of
 from dicast.protocol.ticket import PLACES_MAX, RELAYS_MAX, Ticket, encode_ticket
-from dicast.transports.addresses import is_websocket
 
 DAYS_MAX = 365
 DAY_S = 86_400
@@ -129,7 +127,7 @@ async def _ticket(meeting: Meeting, common: Common, expires_at: int) -> tuple[Ti
     if await is_running(common):
         client = AsyncClient(common.paths().state_dir)
         status: api.StatusResult = await client.status()
-        settings = _as_the_node(settings, meeting, await client.settings())
+        settings = as_the_node(settings, meeting, await client.settings())
         inviter = status.node_id
         places = [place for place in places_of(status.addresses) if place.transport != "nostr"]  # in `relays`
     else:
@@ -155,24 +153,6 @@ async def _ticket(meeting: Meeting, common: Common, expires_at: int) -> tuple[Ti
         needs_passphrase=bool(settings.passphrase_file),
     )
     return ticket, settings
-
-
-def _as_the_node(settings: Settings, meeting: Meeting, told: Sequence[SettingRecord]) -> Settings:
-    """Where the node that runs here meets others, which its own flags may have said."""
-    node = {one.key: one.value for one in told}
-    if meeting.network not in (None, node["network"]):
-        raise ConfigurationError(
-            "node_elsewhere",
-            f"The node that runs here is on the network {node['network']!r}.",
-            "Leave --network out, or name another --state-dir.",
-        )
-    relays = meeting.relay or tuple(relay for relay in node["relays"] if HIDDEN not in relay)
-    return msgspec.structs.replace(
-        settings,
-        network=node["network"],
-        relays=relays,
-        passphrase_file=meeting.passphrase_file or node["passphrase_file"],
-    )
 
 
 def _with_passphrase(ticket: Ticket, settings: Settings) -> Ticket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from dicast.base.errors import ConfigurationError
-from dicast.cli.common import Common
+from dicast.cli.common import Common, Meeting
 from dicast.cli.output import note
 from dicast.client_channel import Event, EventSink, SocketChannel
 from dicast.daemon import api
@@ -22,6 +22,7 @@ from dicast.daemon.logs import Log
 from dicast.daemon.paths import Paths
 from dicast.daemon.running import running_node
 from dicast.daemon.service import Service
+from dicast.daemon.settings_view import HIDDEN, SettingRecord
 
 
 class LocalChannel:
@@ -77,6 +78,24 @@ async def channel_to_node(common: Common, settings: Settings, *, alone: bool) ->
             paths, password = Paths(Path(folder)), None
         composed = await stack.enter_async_context(running_node(own, paths, password, log, listen=False))
         yield LocalChannel(composed.service)
+
+
+def as_the_node(settings: Settings, meeting: Meeting, told: Sequence[SettingRecord]) -> Settings:
+    """Where the node that runs here meets others, which its own flags may have said."""
+    node = {one.key: one.value for one in told}
+    if meeting.network not in (None, node["network"]):
+        raise ConfigurationError(
+            "node_elsewhere",
+            f"The node that runs here is on the network {node['network']!r}.",
+            "Leave --network out, or name another --state-dir.",
+        )
+    relays = meeting.relay or tuple(relay for relay in node["relays"] if HIDDEN not in relay)
+    return msgspec.structs.replace(
+        settings,
+        network=node["network"],
+        relays=relays,
+        passphrase_file=meeting.passphrase_file or node["passphrase_file"],
+    )
 
 
 def _is_taken(paths: Paths) -> bool:

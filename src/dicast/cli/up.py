@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from dicast.addresses import without_user
 from dicast.base.errors import AdapterError
 from dicast.base.nip19 import encode_npub
 from dicast.cli.common import DEFAULTS, MEETING, Common, Meeting, Repeated
@@ -141,6 +142,6 @@ def _say_ready(composed: Composed, settings: Settings, common: Common, log: Log)
         roles=",".join(composed.offers.roles) or "none",
         models=",".join(composed.driver.models) or "none",
         embedders=",".join(composed.offers.embedders) or "none",
-        relays=",".join(settings.relays) or "none",
+        relays=",".join(map(without_user, settings.relays)) or "none",
         state_dir=common.paths().state_dir,
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TextIO
 
+from dicast.addresses import without_user
 from dicast.daemon.tellings import LogLine
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -81,8 +82,8 @@ class Log:
 
 
 def without_secrets(text: str) -> str:
-    """`text` with everything that looks like a secret key or a bearer token cut out."""
-    return _SECRET.sub("[secret]", text)
+    """`text` without what looks like a secret key, a bearer token, or the user and password of an address."""
+    return without_user(_SECRET.sub("[secret]", text))
 
 
 def _plain(value: object) -> Plain:

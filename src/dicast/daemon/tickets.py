@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dicast.addresses import is_websocket
 from dicast.base.errors import ConfigurationError
 from dicast.daemon.paths import Paths
 from dicast.protocol.places import Place
 from dicast.protocol.ticket import Ticket, TicketError, decode_ticket
-from dicast.transports.addresses import is_websocket
 
 TICKETS_MAX = 16
 """Of one state folder; the oldest makes room."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from dicast.addresses import without_user
 from dicast.base.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -34,7 +35,9 @@ def check_url(key: str, url: str, schemes: tuple[str, ...], example: str) -> Non
     except ValueError:
         is_good = False
     if not is_good:
-        raise ConfigurationError("config_value", f"{key}: {url!r} does not fit.", f"Example: {example}")
+        shown = without_user(url)
+        reason = "does not fit" if shown == url else "takes no user and password in it"
+        raise ConfigurationError("config_value", f"{key}: {shown!r} {reason}.", f"Example: {example}")
 
 
 def listen_address(key: str, text: str) -> tuple[str, int]:

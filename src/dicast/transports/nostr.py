@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from dicast.addresses import is_websocket, without_user
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError, LocalProtocolError
 from dicast.base.expiring import SeenIds
 from dicast.base.limits import PACKET_BYTES_MAX, RELAYS_MAX
 from dicast.ports import TransportHealth
 from dicast.protocol.messages import Kind
-from dicast.transports.addresses import is_websocket
 from dicast.transports.nostr_frames import event_frame, parse_published, wanted_ids
 from dicast.transports.nostr_link import RelayLink
 
@@ -76,14 +76,14 @@ class NostrTransport:
 
     def peers(self) -> list[str]:
         """The relays that are connected and have answered."""
-        return [link.url for link in (*self._links, *self._found) if link.is_up]
+        return [without_user(link.url) for link in (*self._links, *self._found) if link.is_up]
 
     def health(self) -> TransportHealth:
         """How many relays are connected, what is wrong with the others, and what went through."""
         up = sum(link.is_up for link in self._links)
         self._was_up = self._was_up or up > 0
         more = [f"{len(self._found)} that others told of"] if self._found else []
-        problems = [f"{link.url}: {link.problem}" for link in self._links if link.problem]
+        problems = [f"{without_user(link.url)}: {link.problem}" for link in self._links if link.problem]
         return TransportHealth(
             state=self._state_for(up, bool(problems)),
             detail=f"{up} of {len(self._links)} relays"
@@ -125,7 +125,7 @@ def _checked(url: str) -> str:
     if not is_websocket(url):
         raise ConfigurationError(
             "relay_url",
-            f"relays holds {url!r}, which is no relay address.",
+            f"relays holds {without_user(url)!r}, which is no relay address.",
             "For example wss://relay.example.org or ws://127.0.0.1:7777.",
         )
     return url

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
+
+_USER = re.compile(r"(://)[^/@\s]*@")
 
 
 def is_websocket(address: str) -> bool:
@@ -12,3 +15,8 @@ def is_websocket(address: str) -> bool:
         return parts.scheme in ("ws", "wss") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False
+
+
+def without_user(address: str) -> str:
+    """The address as it may be shown: without the user and the password that some relays take in it."""
+    return _USER.sub(r"\1", address)
