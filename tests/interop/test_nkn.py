@@ -202,6 +202,14 @@ async def test_a_network_that_hangs_up_is_joined_again(network: Network, make_no
     await inbox.until_has([wire])
 
 
+async def test_what_is_said_while_nobody_is_there_waits_for_the_first(make_node, topic, monkeypatch) -> None:
+    monkeypatch.setattr("dicast.transports.newcomers.RECENT_SECONDS", 0.0)  # nothing is said twice
+    alone, _ = await make_node()
+    alone.publish(wire := suite.packet(topic))
+    _, inbox = await make_node(alone.address)
+    await inbox.until_has([wire])
+
+
 async def test_no_process_is_left_behind(network: Network) -> None:
     process = NknProcess(settings(network, 9))
     await process.open()

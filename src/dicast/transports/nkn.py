@@ -28,6 +28,7 @@ class NknTransport(QueuedTransport):
         self._settings = settings
         self._peers = NknPeers(settings.peers)
         self._wake = asyncio.Event()
+        self._somebody_came = asyncio.Event()
         self._greeted_at: dict[str, float] = {}
         self._process: NknProcess | None = None
         self.address = ""
@@ -88,6 +89,11 @@ class NknTransport(QueuedTransport):
             async with asyncio.timeout(BYE_SECONDS_MAX):
                 await process.post(self._peers.present, frame_of(Tag.BYE, topic))
 
+    async def _until_somebody_listens(self) -> None:
+        while not self._peers.present:
+            self._somebody_came.clear()
+            await self._somebody_came.wait()
+
     async def _send(self, process: NknProcess, data: bytes) -> None:
         if present := self._peers.present:
             await process.send(present, data)
@@ -134,4 +140,5 @@ class NknTransport(QueuedTransport):
             for address in frame.addresses:
                 self.suggest(address)
         if not was_present and said.sender in self._peers.present:
+            self._somebody_came.set()
             self._greeter.somebody_came()

@@ -74,9 +74,10 @@ class QueuedTransport(ABC):
         )
 
     async def stop(self) -> None:
-        """Give what is queued a second, then disconnect."""
+        """Give what is queued a second if somebody takes it, then disconnect."""
+        has_peers = bool(self.peers())
         self._state = "stopped"
-        if self._is_connected:
+        if has_peers:
             await self._queue.flush(FLUSH_SECONDS_MAX)
         self._greeter.stop()
         task, self._task = self._task, None
@@ -114,12 +115,17 @@ class QueuedTransport(ABC):
         counted = not isinstance(wires[0], Repeated)
         self._sent += counted  # before it is heard
         try:
+            await self._until_somebody_listens()
             async with asyncio.timeout(WRITE_SECONDS_MAX):
                 await write(wires[0])
         except BaseException:
             self._sent -= counted
             self._queue.put_back(wires)
             raise
+
+    async def _until_somebody_listens(self) -> None:
+        """What is written before is lost. A broker always listens."""
+        return
 
     def _take(self, wire: bytes) -> None:
         """Hand over a packet that came in; a larger one than a packet may be is counted."""
