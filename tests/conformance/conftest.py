@@ -19,7 +19,7 @@ import pytest
 from dicast.transports.relay import run_relay
 
 PEER_RELAY = Path(__file__).parents[2] / ".venv-peer-relay" / "bin" / "nostr-relay"
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 60
 PEER_CONFIGURATION = """
 DEBUG: false
 relay_name: peer

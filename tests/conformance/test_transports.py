@@ -27,9 +27,9 @@ from dicast.transports.signalling_nostr import NostrSignaller
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
+from waiting import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.anyio
-WAIT_SECONDS_MAX = 60
 KEY = KeyPair.from_seed(b"conformance".ljust(32))
 
 MakeTransport = Callable[[], Transport]
@@ -167,16 +167,6 @@ async def known_zenoh_node(endpoint: str) -> Transport:
     await node.start("f" * 64, Inbox().take)
     await until(lambda: node.health().state == "up")
     return node
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for health has no event to wait for."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not condition():
-            looked = asyncio.Event()
-            loop.call_later(0.01, looked.set)
-            await looked.wait()
 
 
 async def join(make: MakeTransport, topic: str) -> tuple[Transport, Inbox]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from dicast.content.serving import PART_BYTES_MAX, BlobPages
 from dicast.content.sources import mesh_source
 from dicast.content.store import BlobStore
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 TOPIC = "ab" * 32
@@ -28,9 +28,7 @@ async def serving(store: BlobStore) -> AsyncIterator[WebSocketTransport]:
     pages = BlobPages(store)
     node = WebSocketTransport(MeshSettings(("127.0.0.1", 0)), "websocket", pages.answer)
     await node.start(TOPIC, lambda wire: None)
-    async with asyncio.timeout(20):
-        while not node.address:  # noqa: ASYNC110 (health has no event)
-            await asyncio.sleep(0)
+    await until(lambda: node.address)
     yield node
     await node.stop()
 

@@ -15,9 +15,9 @@ from dicast.content.scanning import silent
 from dicast.content.store import BlobStore
 from dicast.content.torrent import Asked, Seeder, fetch_torrent
 from dicast.torrent_session import SessionSettings, TorrentSession
+from waiting import WAIT_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
-WAIT_SECONDS_MAX = 60
 
 
 class Seed:

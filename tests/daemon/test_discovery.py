@@ -24,9 +24,9 @@ from dicast.protocol.settings import Identity, NodeSettings
 from dicast.stores.memory import MemoryStore
 from dicast.transports.memory_finder import MemoryFinder, MemoryTable
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
+from waiting import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.anyio
-SETTLED_S = 20.0
 
 
 class Meshed:
@@ -49,15 +49,10 @@ class Meshed:
             self.changed.set()
 
     async def knows(self, count: int) -> None:
-        async with asyncio.timeout(SETTLED_S):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             while len(self.driver.node.peers()) < count:
                 self.changed.clear()
                 await self.changed.wait()
-
-    async def until(self, is_so: Callable[[], object]) -> None:
-        async with asyncio.timeout(SETTLED_S):
-            while not is_so():  # noqa: ASYNC110 (what is waited for is anything a test can look at)
-                await asyncio.sleep(0)
 
     @property
     def place(self) -> Place:
@@ -77,7 +72,7 @@ async def started() -> AsyncIterator[Callable[..., object]]:
 
             stack.push_async_callback(stop)
             await node.driver.started.wait()
-            await node.until(lambda: node.mesh.address)
+            await until(lambda: node.mesh.address)
             return node
 
         yield start
@@ -89,7 +84,7 @@ async def test_three_nodes_find_each_other_by_their_records(started) -> None:
     for node in nodes:
         await node.knows(2)
     assert {len(under) for under in table.records.values()} == {3}
-    await nodes[0].until(lambda: sum(nodes[0].service.status().paths.values()) >= 1)
+    await until(lambda: sum(nodes[0].service.status().paths.values()) >= 1)
 
 
 async def test_a_given_address_is_enough_and_peers_tell_of_others(started) -> None:
@@ -98,9 +93,7 @@ async def test_a_given_address_is_enough_and_peers_tell_of_others(started) -> No
     third = await started(Meshed(2, given=(first.place,)))
     for node in (first, second, third):
         await node.knows(2)
-    await third.until(
-        lambda: first.place in {one.place for one in third.driver.node.places() if one.is_proven}
-    )
+    await until(lambda: first.place in {one.place for one in third.driver.node.places() if one.is_proven})
 
 
 async def test_a_finder_full_of_junk_harms_nobody(started) -> None:

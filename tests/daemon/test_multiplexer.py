@@ -18,18 +18,9 @@ from dicast.daemon.logs import Log
 from dicast.daemon.multiplexer import Multiplexer
 from dicast.ports import TransportHealth
 from dicast.transports.memory import MemoryHub
+from waiting import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.anyio
-WAIT_S = 10
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            looked = asyncio.Event()
-            loop.call_later(0.005, looked.set)
-            await looked.wait()
 
 
 class Scripted:
@@ -152,7 +143,7 @@ async def test_one_that_hangs_while_starting_is_not_waited_for(make, monkeypatch
     hanging, well = Scripted("hanging"), Scripted("well")
     hanging.hang = asyncio.Event()
     many = make(hanging, well)
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         await many.start("topic")
     many.publish(b"own")
     await until(lambda: well.sent == [b"own"])
@@ -171,9 +162,10 @@ async def test_one_transport_alone_hands_over_what_it_hands_over(make, delivered
 
 
 async def test_one_that_blocks_rests_and_the_others_go_on(make, monkeypatch) -> None:
-    monkeypatch.setattr("dicast.daemon.lane.BLOCKED_S", 0.01)
+    monkeypatch.setattr("dicast.daemon.lane.BLOCKED_S", 0.3)
+    monkeypatch.setattr("dicast.daemon.lane.REST_TIMES", 5)
     blocking, well = Scripted("blocking"), Scripted("well")
-    blocking.blocks_s = 0.02
+    blocking.blocks_s = 0.4
     many = make(blocking, well)
     await many.start("topic")
     wires = [b"%d" % number for number in range(20)]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 class Ran(NamedTuple):

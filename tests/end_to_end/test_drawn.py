@@ -45,7 +45,7 @@ def test_the_panel_is_drawn_when_the_beacon_publishes(machine) -> None:
         assert asking.poll() is None, machine.said[asking.pid]
     publish(beacon, 2)
     machine.wait_for(asking, "accepted")
-    assert asking.wait(30) == 0, machine.said[asking.pid]
+    assert asking.wait(60) == 0, machine.said[asking.pid]
     unknown = machine.run("verify", str(certificate))
     assert (unknown.code, "NOT known here" in unknown.out) == (0, True), unknown
     known = machine.run("verify", str(certificate), "--beacon-file", str(beacon))

@@ -114,7 +114,7 @@ def test_a_node_stops_when_it_is_told_to(machine) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         node = machine.start_node("n1")
         node.send_signal(number)
-        assert node.wait(10) == 0
+        assert node.wait(60) == 0
         assert not (machine.folder / "n1" / "control.sock").exists()
 
 
@@ -141,8 +141,8 @@ def test_interrupting_a_question_withdraws_it(machine) -> None:
     assert (second.code, "a key of its own" in second.err, "[no_model]" in second.err) == (4, True, True)
     began = time.monotonic()
     asking.send_signal(signal.SIGINT)
-    assert asking.wait(20) == 130
-    assert time.monotonic() - began < 10
+    assert asking.wait(60) == 130
+    assert time.monotonic() - began < 20, "it waited for the deadline"
     for node in nodes:
         machine.wait_for(node, "step=abandoned detail=cancelled")
 

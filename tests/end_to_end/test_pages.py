@@ -46,7 +46,7 @@ def test_up_serves_its_pages_at_a_free_port_until_it_is_stopped(machine) -> None
         ]
     )
     node.send_signal(signal.SIGTERM)
-    assert node.wait(30) == 0
+    assert node.wait(60) == 0
     assert is_gone(url)
 
 
@@ -55,7 +55,7 @@ def test_the_pages_end_when_the_node_is_killed(machine) -> None:
     node = machine.start_node("killed", "--dashboard", "--dashboard-port", "0")
     machine.wait_for(node, "off=--no-dashboard")
     url = address(machine.said[node.pid].partition("dashboard url=")[2])
-    with httpx.stream("GET", f"{url}/api/events", timeout=30) as events:
+    with httpx.stream("GET", f"{url}/api/events", timeout=60) as events:
         assert events.status_code == 200
         node.kill()
         with pytest.raises(httpx.TransportError):  # the connection breaks when the child is gone
@@ -74,5 +74,5 @@ def test_the_demo_opens_its_map_and_goes_on_until_it_is_stopped(machine, tmp_pat
     (round_,) = httpx.get(f"{url}/api/rounds").json()["items"]
     assert (round_["state"], round_["seats"]) == ("decided", 7)
     demo.send_signal(signal.SIGINT)
-    assert demo.wait(30) in (0, 3)
+    assert demo.wait(60) in (0, 3)
     assert is_gone(url)

@@ -18,7 +18,7 @@ def stored_at(relay: str) -> list[dict]:
     events: list[dict] = []
     with connect(relay) as socket:
         socket.send('["REQ","all",{"limit":1000}]')
-        while (frame := json.loads(socket.recv(timeout=20)))[0] == "EVENT":
+        while (frame := json.loads(socket.recv(timeout=60)))[0] == "EVENT":
             events.append(frame[2])
     return events
 

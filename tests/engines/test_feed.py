@@ -113,7 +113,7 @@ async def family() -> AsyncIterator[Callable[[str], tuple[FeedEngine, Awaitable[
 
 def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that are still there after the time that dying takes."""
-    return psutil.wait_procs(processes, timeout=10)[1]
+    return psutil.wait_procs(processes, timeout=60)[1]
 
 
 @pytest.mark.parametrize("by_deadline", [True, False])

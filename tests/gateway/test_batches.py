@@ -39,7 +39,7 @@ def begun(client: openai.OpenAI, content: bytes, endpoint: Any = "/v1/chat/compl
 
 def ended(client: openai.OpenAI, batch_id: str) -> Any:
     """Asked again and again, as clients do: batches have no events."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     done = 0
     while time.monotonic() < until:
         batch = client.batches.retrieve(batch_id)

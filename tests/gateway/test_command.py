@@ -31,10 +31,10 @@ def test_the_gateway_serves_the_node_that_runs_and_stops_when_told(place) -> Non
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix("listening on ").strip()
         body = {"model": "any", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
-        answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30).json()
+        answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60).json()
         assert answer["dicast"]["n"] == 3
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()

@@ -24,7 +24,7 @@ QUESTION = {"role": "user", "content": "hello"}
 def streamed(url: str, route: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> list[Any]:
     """Every event of a stream, as JSON."""
     whole = {"model": "any", "stream": True, "temperature": 0, **body}
-    with httpx.stream("POST", url + route, json=whole, headers=headers, timeout=30) as response:
+    with httpx.stream("POST", url + route, json=whole, headers=headers, timeout=60) as response:
         lines = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: {")]
     return [json.loads(line) for line in lines]
 
@@ -119,13 +119,13 @@ def test_official_clients_read_along(loopback) -> None:
 
 def test_the_native_stream_tells_tokens(loopback) -> None:
     body = {"prompt": "hello", "stream": True, "temperature": 0.0}
-    with httpx.stream("POST", f"{loopback.url}/api/ask", json=body, timeout=30) as response:
+    with httpx.stream("POST", f"{loopback.url}/api/ask", json=body, timeout=60) as response:
         events = [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: ")]
     tokens = [event["data"] for event in events if event["type"] == "token"]
     assert "".join(token["text"] for token in tokens) == SENTENCE
     assert tokens[0]["offset"] == 0
     verified = {**body, "frame": {"stream": "verified"}}
-    with httpx.stream("POST", f"{loopback.url}/api/ask", json=verified, timeout=30) as response:
+    with httpx.stream("POST", f"{loopback.url}/api/ask", json=verified, timeout=60) as response:
         assert [line for line in response.iter_lines() if '"token"' in line] == []
 
 

@@ -17,12 +17,13 @@ from dicast.client import AsyncClient
 from dicast.gateway.errors import GatewayError
 from dicast.gateway.keys import Scope
 from dicast.gateway.native.live import KEPT_MAX, LISTENERS_MAX, TICK_S, WAITING_MAX, Filter, Live
+from waiting import WAIT_SECONDS_MAX
 
 
 @contextmanager
 def events(place: Any, headers: dict[str, str] | None = None, **params: Any) -> Iterator[Iterator[Any]]:
     """Events as they come, after the stream began."""
-    with httpx.stream("GET", f"{place.url}/api/events", params=params, headers=headers, timeout=30) as stream:
+    with httpx.stream("GET", f"{place.url}/api/events", params=params, headers=headers, timeout=60) as stream:
         assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
         lines = stream.iter_lines()
         assert next(lines).startswith(":")
@@ -31,7 +32,7 @@ def events(place: Any, headers: dict[str, str] | None = None, **params: Any) -> 
 
 def ask(place: Any, prompt: str = "hello", headers: dict[str, str] | None = None) -> str:
     body = {"prompt": prompt, "temperature": 0.0}
-    return httpx.post(f"{place.url}/api/ask", json=body, headers=headers, timeout=30).json()["request_id"]
+    return httpx.post(f"{place.url}/api/ask", json=body, headers=headers, timeout=60).json()["request_id"]
 
 
 def until(stream: Iterator[Any], name: str) -> list[Any]:
@@ -70,7 +71,7 @@ def test_gates_that_fired_are_told_and_shown(place) -> None:
     body = {"prompt": "numbers", "frame": {"preset": "default", "seats": 3, "quorum": 3}, "temperature": 0.0}
     with events(place) as stream:
         until(stream, "node_up")
-        asked = httpx.post(f"{place.url}/api/ask", json=body, timeout=30).json()
+        asked = httpx.post(f"{place.url}/api/ask", json=body, timeout=60).json()
         told = until(stream, "gates_fired")[-1]["data"]
     assert told["request_id"] == asked["request_id"]
     (gate,) = told["gates"]
@@ -225,7 +226,7 @@ async def test_what_is_kept_and_who_listens_is_bounded(live) -> None:
 @pytest.mark.anyio
 async def test_a_node_that_is_gone_is_told_once(live) -> None:
     listener = live.listen(Filter())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         _, taken = await listener.take(5)
     assert [said.type for said in taken] == ["node_down"]
     assert await listener.take(10 * TICK_S) == (0, ())

@@ -134,7 +134,7 @@ def test_an_impossible_frame_is_refused_at_once_with_the_nearest(chat, claude, s
             extra_body={"dicast": {"quorum": 9}},
         )
     assert refused.value.body["error"]["dicast"]["nearest"] == nearest
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10, "it waited for answers"
     with pytest.raises(openai.NotFoundError) as missing:
         chat.chat.completions.create(model="gpt-9", messages=[QUESTION], stream=stream)
     assert (missing.value.code, "tiny-1" in missing.value.message) == ("model_not_found", True)

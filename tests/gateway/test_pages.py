@@ -114,12 +114,12 @@ def test_sigterm_says_goodbye_to_those_who_listen(place) -> None:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().removeprefix("listening on ").strip()
-            with httpx.stream("GET", f"{url}/api/events", timeout=30) as events:
+            with httpx.stream("GET", f"{url}/api/events", timeout=60) as events:
                 lines = events.iter_lines()
                 assert next(lines).startswith(":")
                 process.send_signal(signal.SIGTERM)
                 told = [json.loads(line[6:])["type"] for line in lines if line.startswith("data: ")]
                 assert told[-1] == "bye"
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()

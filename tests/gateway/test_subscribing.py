@@ -44,7 +44,7 @@ def test_events_are_chosen_by_example(place) -> None:
         say(client, op="subscribe", name="strange", query={"type": "strange"})
         hear(client, "subscribed")
         body = {"prompt": "hello", "temperature": 0.0}
-        first = httpx.post(f"{place.url}/api/ask", json=body, timeout=30).json()["request_id"]
+        first = httpx.post(f"{place.url}/api/ask", json=body, timeout=60).json()["request_id"]
         told = hear(client, "match", "round_decided")
         assert (told["type"], told["data"]["name"]) == ("match", "agreed")
         assert told["data"]["event"]["data"]["request_id"] == first
@@ -103,7 +103,7 @@ def test_documents_are_followed_as_by_the_command(place) -> None:
                 assert told["data"]["author"] == KeyPair.from_seed(b"publisher").node_id
         finally:
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
             place.run(signaller.stop())
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 60
 USER, PASSWORD = "node", "a password"
 CONFIGURATION = """
 persistence false

@@ -15,10 +15,10 @@ from dicast.torrent_session import SessionSettings, TorrentSession
 from dicast.transports.bittorrent import BittorrentTransport, infohash_of
 from dicast.transports.bittorrent_finder import SLOTS, BittorrentFinder, packed, slot_key, unpacked
 from dicast.transports.websocket import MeshSettings
+from waiting import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.anyio
 NODE = Path(__file__).parent / "node"
-WAIT_SECONDS_MAX = 30
 
 
 class JsNode:
@@ -77,15 +77,6 @@ async def start_js() -> AsyncIterator[Callable[..., Awaitable[JsNode]]]:
     yield start
     for node in started:
         await node.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not condition():
-            looked = asyncio.Event()
-            loop.call_later(0.05, looked.set)
-            await looked.wait()
 
 
 async def test_they_find_our_node_by_its_topic_and_we_find_theirs(table: str, start_js) -> None:

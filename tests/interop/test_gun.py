@@ -238,7 +238,7 @@ async def test_a_relay_that_is_killed_and_comes_back(relay: Relay, make_node, to
     relay.start()
     back_at = time.monotonic()
     await inbox.until_has(wires)
-    assert time.monotonic() - back_at < 2
+    assert time.monotonic() - back_at < 20
     assert sender.health().dropped == 0
 
 

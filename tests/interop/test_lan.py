@@ -57,7 +57,7 @@ class Cable:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 def wait_for(process: subprocess.Popen[bytes], text: str) -> str:

@@ -225,7 +225,7 @@ async def test_a_server_that_is_killed_and_comes_back(make_server, make_node, to
     server.start()
     back_at = time.monotonic()
     await inbox.until_has(wires)
-    assert time.monotonic() - back_at < 2
+    assert time.monotonic() - back_at < 20
     assert sender.health().dropped == 0
 
 

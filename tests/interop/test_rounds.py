@@ -48,9 +48,9 @@ from dicast.transports.signalling_nostr import NostrSignaller
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
+from waiting import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.anyio
-WAIT_S = 60
 SENTENCE = "The capital city of France is called Paris."
 QUESTION = api.Ask(prompt="What is the capital of France?", quorum=3)
 ALL = ("nostr", "mqtt", "websocket", "zenoh")
@@ -227,20 +227,11 @@ async def make_node(servers: Servers) -> AsyncIterator[MakeNode]:
 async def ask(node: DrivenNode) -> tuple[api.Answer, float]:
     """An accepted answer, and the seconds that it took."""
     began = time.monotonic()
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         answer = await node.service.answer(QUESTION, lambda _: None)
     assert isinstance(answer, api.Answer)
     assert (answer.outcome, answer.answer, answer.verified) == ("accepted", SENTENCE, True)
     return answer, time.monotonic() - began
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for what is waited for has no event of its own."""
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            noticed = asyncio.Event()
-            asyncio.get_running_loop().call_later(0.01, noticed.set)
-            await noticed.wait()
 
 
 def delivered_twice(nodes: list[DrivenNode]) -> list[bytes]:

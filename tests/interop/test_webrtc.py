@@ -28,11 +28,11 @@ from dicast.transports.signalling_nostr import NostrSignaller
 from dicast.transports.signalling_tracker import TrackerSignaller
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.webrtc_connection import IceSettings, TurnServer
+from waiting import WAIT_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
 TESTS = Path(__file__).resolve().parents[1]
 NODE = TESTS / "interop/node"
-WAIT_SECONDS_MAX = 60
 KEY = KeyPair.from_seed(b"webrtc")
 
 

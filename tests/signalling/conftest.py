@@ -15,20 +15,10 @@ from dicast.base.crypto import KeyPair
 from dicast.queries.document import Document, document_topic, make_document
 from dicast.signalling.settings import SignalSettings
 from dicast.signalling.signaller import Signaller
+from waiting import until
 
-WAIT_SECONDS_MAX = 20
 KEY = KeyPair.from_seed(b"signalling".ljust(32))
 TOPIC = document_topic("main")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for what is waited for has no event of its own."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not condition():
-            looked = asyncio.Event()
-            loop.call_later(0.01, looked.set)
-            await looked.wait()
 
 
 @pytest.fixture

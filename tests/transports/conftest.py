@@ -20,24 +20,14 @@ from dicast.base.crypto import KeyPair
 from dicast.base.events import encode_event, sign_event
 from dicast.protocol.messages import Kind
 from dicast.transports.nostr import NostrTransport
+from waiting import until
 
-WAIT_SECONDS_MAX = 20
 KEY = KeyPair.from_seed(b"transports".ljust(32))
 RELAY = "import sys; from dicast.cli.relay import relay_command; relay_command(port=int(sys.argv[1]))"
 
 
 def packet(topic: str, content: str = "hello", kind: Kind = Kind.REQUEST, age_seconds: int = 0) -> bytes:
     return encode_event(sign_event(KEY, int(time.time()) - age_seconds, kind, [("t", topic)], content))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for what is waited for has no event of its own."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not condition():
-            looked = asyncio.Event()
-            loop.call_later(0.01, looked.set)
-            await looked.wait()
 
 
 class Node:

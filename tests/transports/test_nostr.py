@@ -15,13 +15,17 @@ from dicast.base.limits import RELAYS_MAX
 from dicast.protocol.messages import Kind
 from dicast.transports.nostr import NostrTransport
 from dicast.transports.nostr_outbox import OUTBOX_PACKETS_MAX
+from dicast.transports.nostr_socket import OPEN_SECONDS_MAX
+from waiting import WAIT_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
 KEY = KeyPair.from_seed(bytes(32))
 DEAD = "ws://127.0.0.1:1"  # nobody listens on the first port
 
 
-async def test_one_of_two_relays_is_killed_mid_stream_and_nothing_is_lost(make_relay, make_node, make_packet):
+async def test_one_of_two_relays_is_killed_mid_stream_and_nothing_is_lost(
+    make_relay, make_node, make_packet, wait_until
+):
     first, second = make_relay(), make_relay()
     receiver = await make_node(first.url, second.url)
     sender = await make_node(first.url, second.url)
@@ -33,7 +37,8 @@ async def test_one_of_two_relays_is_killed_mid_stream_and_nothing_is_lost(make_r
             first.kill()
     await receiver.has(wires)
     assert len(receiver.wires) == len(wires)  # copies of two relays were the same bytes
-    assert (receiver.transport.health().state, receiver.transport.peers()) == ("degraded", [second.url])
+    await wait_until(lambda: receiver.transport.health().state == "degraded")
+    assert receiver.transport.peers() == [second.url]
 
 
 async def test_both_ends_resume_when_the_relay_comes_back_on_its_port(
@@ -114,7 +119,7 @@ async def test_a_late_node_turns_pages_until_it_has_all(make_relay, make_node, m
     for start in range(0, len(stored), 500):
         for wire in stored[start : start + 500]:
             sender.transport.publish(wire)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             await sender.transport._links[0]._drained.wait()
     late = await make_node(relay.url)
     await late.has(stored)
@@ -159,7 +164,7 @@ async def test_publishing_while_down_is_bounded_and_never_blocks(make_node, make
             )
         )
     assert (len(outbox), outbox.dropped) == (OUTBOX_PACKETS_MAX, 200 + OUTBOX_PACKETS_MAX)
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 8, "it waited for the relay"
     await wait_until(lambda: node.transport.health().state == "down")
     assert node.transport.health().dropped == 200 + OUTBOX_PACKETS_MAX
     assert DEAD in node.transport.health().detail
@@ -178,8 +183,8 @@ async def test_a_dead_relay_does_not_disturb_a_living_one(make_relay, make_node,
 async def test_starting_returns_at_once_and_stopping_interrupts_connecting(make_node):
     started = time.perf_counter()
     node = await make_node("ws://192.0.2.1:9", wait=False)  # an address that answers nothing
-    assert time.perf_counter() - started < 0.5
-    async with asyncio.timeout(2):
+    assert time.perf_counter() - started < OPEN_SECONDS_MAX / 2
+    async with asyncio.timeout(OPEN_SECONDS_MAX / 2):
         await node.transport.stop()
 
 

@@ -22,6 +22,7 @@ from dicast.transports.memory import MemoryHub
 from dicast.transports.nostr import NostrTransport
 from dicast.transports.nostr_link import CHALLENGES_MAX, GARBAGE_FRAMES_MAX
 from dicast.transports.nostr_outbox import OUTBOX_BYTES_MAX, OUTBOX_PACKETS_MAX
+from waiting import WAIT_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
 
@@ -158,7 +159,7 @@ async def test_a_flood_is_read_at_our_own_speed_without_growing(
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sender.transport.publish(wire := make_packet("in the midst of it"))
     await receiver.has([wire])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         await finished.wait()  # 100 MB went by
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
     assert receiver.transport.health().received < 500  # the rest were copies
@@ -297,7 +298,7 @@ async def test_who_asks_for_a_key_gets_a_signed_answer_and_the_packets_again(
     node = await make_node(url, wait=False)
     node.transport.publish(make_packet("patience"))
     await node.has([])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         await node.transport._links[0]._drained.wait()
     event = told[0]
     assert (event.kind, event.content) == (22242, "")

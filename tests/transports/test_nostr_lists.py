@@ -27,6 +27,7 @@ from dicast.transports.nostr_lists import (
     relays_of,
     tellable_relays,
 )
+from waiting import WAIT_SECONDS_MAX
 
 ALICE, BOB = KeyPair.from_seed(b"alice".ljust(32)), KeyPair.from_seed(b"bob".ljust(32))
 
@@ -155,7 +156,7 @@ async def test_the_list_is_one_that_other_software_reads(make_relay, topic, wait
         author = nostr_sdk.PublicKey.parse(ALICE.node_id)
         wanted = nostr_sdk.Filter().author(author).kind(nostr_sdk.Kind(LIST_KIND))
         target = nostr_sdk.ReqTarget.auto([wanted])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             found = list[nostr_sdk.Event]()
             while not found:
                 found = await client.fetch_events(target, timedelta(seconds=2))

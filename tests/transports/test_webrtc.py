@@ -22,9 +22,9 @@ from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.webrtc_connection import ConnectingError, IceSettings, PeerConnection
 from dicast.transports.webrtc_introductions import ATTEMPTS_MAX
 from dicast.transports.webrtc_link import GARBAGE_FRAMES_MAX, PeerLink
+from waiting import until
 
 pytestmark = pytest.mark.anyio
-WAIT_SECONDS_MAX = 30
 TOPIC = "ab" * 32
 ROOM = Room(TOPIC)
 KEY = KeyPair.from_seed(b"webrtc mesh")
@@ -32,14 +32,6 @@ KEY = KeyPair.from_seed(b"webrtc mesh")
 
 def packet(text: str) -> bytes:
     return encode_event(sign_event(KEY, int(time.time()), 24110, [("t", TOPIC)], text))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not condition():
-            looked = asyncio.Event()
-            asyncio.get_running_loop().call_later(0.01, looked.set)
-            await looked.wait()
 
 
 MakeNode = Callable[[int], WebRtcTransport]

@@ -11,9 +11,9 @@ import pytest
 from dicast.transports.signalling import Offer, Party, Signaller
 from dicast.transports.trystero import Signal
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
+from waiting import until
 
 pytestmark = pytest.mark.anyio
-WAIT_SECONDS_MAX = 60
 TOPIC = "ab" * 32
 LOW, HIGH = (f"node{letter * 16}" for letter in "az")
 
@@ -75,14 +75,6 @@ class Place:
 
     async def stop(self) -> None:
         self.is_up = False
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not condition():
-            looked = asyncio.Event()
-            asyncio.get_running_loop().call_later(0.01, looked.set)
-            await looked.wait()
 
 
 Join = Callable[[Tracker, str], Awaitable[WebRtcTransport]]

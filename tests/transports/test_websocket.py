@@ -15,9 +15,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from dicast.protocol.messages import Kind
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.websocket_link import FRAME_BYTES_MAX, GARBAGE_FRAMES_MAX, HOPS_MAX
+from waiting import WAIT_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
-WAIT_SECONDS_MAX = 20
 LOOPBACK = ("127.0.0.1", 0)
 
 
