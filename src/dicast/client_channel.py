@@ -81,7 +81,7 @@ async def _frame(reader: asyncio.StreamReader) -> api.ReplyFrame:
     """The next event or the result; an error is raised."""
     try:
         frame = _REPLIES.decode(await reader.readuntil(b"\n"))
-    except (asyncio.IncompleteReadError, ConnectionError) as error:
+    except (asyncio.IncompleteReadError, OSError) as error:
         raise AdapterError(
             "node_stopped", "The node was stopped before it answered.", "`dicast up` starts it."
         ) from error

@@ -43,7 +43,10 @@ class ControlServer:
         with suppress(FileNotFoundError):
             self._path.unlink()
         listener = _bind(self._path)
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=api.CALL_BYTES_MAX)
+        # With a full backlog asyncio takes a Unix socket for connected that is not.
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=listener, limit=api.CALL_BYTES_MAX, backlog=CONNECTIONS_MAX
+        )
 
     async def close(self) -> None:
         """Stop listening, end every connection, remove the socket."""

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import partial
 from typing import Any, NamedTuple
 
 from dicast.base.errors import DicastError
+from dicast.batch.workers import BYTES_A_TOKEN, SLOTS_USED_MAX
 from dicast.client import AskKeywords, AsyncClient, Event
 from dicast.client_channel import EventSink
 from dicast.consensus.constants import EMBEDDER
-from dicast.consensus.reasons import Status
+from dicast.consensus.reasons import Reason, Status
 from dicast.daemon.api import Answer, PlanResult
 from dicast.daemon.config_schema import AskSettings
 from dicast.gateway.errors import GatewayError, of_node
 from dicast.gateway.json_format import JsonForm, document_of, extra_fields
 from dicast.gateway.metrics import Metrics
-from dicast.gateway.spending import SPENDER, Ledger
+from dicast.gateway.places import Place, Places
+from dicast.gateway.spending import SPENDER, Bill, Ledger
 from dicast.gateway.telemetry import NoTelemetry, RoundTrace, Telemetry
 from dicast.gateway.told import dicast_field, told_by
 from dicast.protocol.messages import DeclineReason, Usage, WorkState
-from dicast.protocol.outputs import MemberProgress, RoundOpened
+from dicast.protocol.outputs import MemberProgress, RoundOpened, Token
 
-ASKING_MAX = 24
-"""Questions at the node at a time: it takes 32, and leaves the rest to the command line."""
-WAITING_MAX = 1_024
-"""Questions that wait for a place: each holds its prompt, at most 32 KiB, and a connection."""
+ASKING_MAX = 256
+"""Questions at the node at a time, if it answers them itself: as many as it can have slots."""
+ROOM = SLOTS_USED_MAX
+"""Questions that a single other node takes at a time."""
+BUSY_PAUSE_S = 0.1
+BUSY_PAUSE_S_MAX = 2.0
+"""Before nodes that were busy are asked again; it doubles, since others may be using them."""
 
 
 class Wanted(NamedTuple):
@@ -67,14 +73,12 @@ class Asker:
         self.ledger = ledger or Ledger()
         self.telemetry = telemetry or NoTelemetry()
         self._metrics = metrics
-        self._places = asyncio.Semaphore(ASKING_MAX)
-        self._waiting = 0
-        self._asking = 0
+        self._places = Places(ASKING_MAX)
 
     def over(self, client: AsyncClient, places: int) -> Asker:
-        """One with places of its own, over another client; what is spent is counted where it was."""
+        """One over a client that itself finds out who has room; what is spent is counted where it was."""
         other = Asker(client, self.defaults, self._metrics, self.ledger, self.telemetry)
-        other._places = asyncio.Semaphore(places)
+        other._places = Places(places, is_fixed=True)
         return other
 
     async def check(self, wanted: Wanted) -> None:
@@ -93,19 +97,23 @@ class Asker:
     async def ask(self, wanted: Wanted, on_event: EventSink | None = None) -> Agreed:
         """The agreed answer; raises GatewayError, `undetermined` where there is none."""
         options = self._options(wanted)
-        watch = _Watch(self.telemetry.rounds(), on_event)
+        trace = self.telemetry.rounds()
         spender = SPENDER.get()
         self.ledger.check(spender)
-        async with self._place():
-            began = time.monotonic()
-            with self.ledger.spending(spender, self._max_tokens(options)) as bill, closing(watch):
+        told_first = partial(self._metrics.count_first_token, time.monotonic())
+        async with self._places.one(await self._room(wanted)) as place:
+            spending = self.ledger.spending(spender, self._max_tokens(options))
+            with (
+                spending as bill,
+                closing(_Watch(trace, on_event, _Meter(bill, wanted, told_first))) as watch,
+            ):
                 try:
-                    answer = await self._client.ask(wanted.prompt, on_event=watch.see, **options)
+                    answer, seconds = await self._answered(wanted.prompt, options, watch, place)
                 except DicastError as error:
                     raise await self._refusal(error, options) from error
                 told = told_by(answer)
                 bill.pay(answer.attempts, told.tokens)
-        self._metrics.count_verdict(answer, told.usage, time.monotonic() - began)
+        self._metrics.count_verdict(answer, told.usage, seconds)
         field = dicast_field(answer, told)
         if answer.answer is None:
             raise _undetermined(answer, field, watch)
@@ -116,15 +124,48 @@ class Asker:
         cut = told.usage is not None and told.usage.completion_tokens >= self._max_tokens(options)
         return Agreed(text, answer.request_id, told.model or "", told.usage, cut, field, _core_of(answer))
 
+    async def _answered(
+        self, prompt: str, options: AskKeywords, watch: _Watch, place: Place
+    ) -> tuple[Answer, float]:
+        """The answer and how long it took; busy nodes are asked again for as long as a round may take.
+
+        Nobody revealed anything in such a round, so that no answer is chosen by asking again.
+        """
+        pause_s = BUSY_PAUSE_S
+        give_up_s = time.monotonic() + options.get("timeout_s", self.defaults.timeout_s)
+        while True:
+            began = time.monotonic()
+            answer = await self._client.ask(prompt, on_event=watch.see, **options)
+            if not watch.is_busy(answer):
+                place.answered()
+            elif began + pause_s < give_up_s:
+                self._metrics.busy.inc()
+                await place.again(pause_s)
+                pause_s = min(2 * pause_s, BUSY_PAUSE_S_MAX)
+                continue
+            return answer, time.monotonic() - began
+
+    async def _room(self, wanted: Wanted) -> int:
+        """How many may ask at a time for a question like this: other nodes keep few rounds of one asker."""
+        if self._places.is_fixed or self._places.asking < ROOM:
+            return ASKING_MAX
+        plan = await self.plan(wanted)
+        return ASKING_MAX if plan.own_only else ROOM * max(1, plan.known_workers // plan.seats)
+
     @property
     def asking(self) -> int:
         """Questions at the node now."""
-        return self._asking
+        return self._places.asking
 
     @property
     def waiting(self) -> int:
         """Questions that wait for a place."""
-        return self._waiting
+        return self._places.waiting
+
+    @property
+    def places(self) -> int:
+        """Questions that may be at the node at a time, as its nodes have room."""
+        return self._places.width
 
     def _max_tokens(self, options: AskKeywords) -> int:
         return options.get("max_tokens", self.defaults.max_tokens)
@@ -141,25 +182,6 @@ class Asker:
         )
         base.update(wanted.options)
         return base
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncGenerator[None]:
-        if self._waiting >= WAITING_MAX:
-            raise GatewayError("overloaded", f"{WAITING_MAX} questions wait already. Ask again in a while.")
-        self._waiting += 1
-        self._metrics.waiting.inc()
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
-            self._metrics.waiting.dec()
-        self._asking += 1
-        try:
-            with self._metrics.asking.track_inprogress():
-                yield
-        finally:
-            self._asking -= 1
-            self._places.release()
 
     async def _refusal(self, error: DicastError, options: AskKeywords) -> GatewayError:
         refusal = of_node(error)
@@ -182,29 +204,58 @@ class Asker:
         return {"seats": able, "quorum": quorum, "models": offered}
 
 
-class _Watch:
-    """Remembers who declined because the prompt is too long for its model; hands every event on."""
+class _Meter:
+    """What a question has taken so far, for those who leave before the verdict: counted by its bytes.
 
-    def __init__(self, trace: RoundTrace, on_event: EventSink | None = None) -> None:
+    `told_first` is called with the first piece of text.
+    """
+
+    def __init__(self, bill: Bill, wanted: Wanted, told_first: Callable[[], None]) -> None:
+        earlier = [message.content for message in wanted.options.get("history", ())]
+        words = (wanted.prompt, wanted.options.get("system", ""), *earlier)
+        self._bill = bill
+        self._bytes = sum(len(text.encode("utf-8", "replace")) for text in words)
+        self._rounds = 0
+        self._told_first: Callable[[], None] | None = told_first
+
+    def see(self, event: Event) -> None:
+        """A round was opened, or a piece of text was told."""
+        match event:
+            case RoundOpened():
+                self._rounds += 1
+            case Token():
+                if self._told_first is not None:
+                    self._told_first()
+                    self._told_first = None
+                self._bytes += len(event.text.encode("utf-8", "replace"))
+            case _:
+                return
+        self._bill.pay(max(1, self._rounds), -(-self._bytes // BYTES_A_TOKEN))
+
+
+class _Watch:
+    """Remembers who declined and why; hands every event on."""
+
+    def __init__(self, trace: RoundTrace, on_event: EventSink | None, meter: _Meter) -> None:
         self._trace = trace
         self._on_event = on_event
+        self._meter = meter
         self._members = 0
         self._quorum = 0
-        self._too_long: set[str] = set()
+        self._declined: dict[str, set[str]] = {}
 
     def see(self, event: Event) -> None:
         """An event of the question's rounds."""
         self._trace.see(event)
+        self._meter.see(event)
         if self._on_event is not None:
             self._on_event(event)
         match event:
             case RoundOpened():
                 self._members, self._quorum = len(event.members), event.quorum
-                self._too_long.clear()
-            case MemberProgress():
-                is_declined = event.step == WorkState.DECLINED.value
-                if is_declined and event.detail == DeclineReason.CONTEXT_LENGTH_EXCEEDED.value:
-                    self._too_long.add(event.member)
+                self._declined.clear()
+            case MemberProgress() if event.step == WorkState.DECLINED.value:
+                self._declined.setdefault(event.detail, set()).add(event.member)
             case _:
                 pass
 
@@ -214,7 +265,14 @@ class _Watch:
 
     def is_too_long(self) -> bool:
         """Whether the prompt's length alone kept the quorum from being reached."""
-        return self._members - len(self._too_long) < self._quorum
+        return self._is_short_by(DeclineReason.CONTEXT_LENGTH_EXCEEDED)
+
+    def is_busy(self, answer: Answer) -> bool:
+        """Whether it was not reached because members had no slot free."""
+        return answer.reason == Reason.QUORUM_NOT_REACHED and self._is_short_by(DeclineReason.BUSY)
+
+    def _is_short_by(self, reason: DeclineReason) -> bool:
+        return self._members - len(self._declined.get(reason.value, ())) < self._quorum
 
 
 def _core_of(answer: Answer) -> dict[str, str]:
@@ -227,6 +285,9 @@ def _undetermined(answer: Answer, field: dict[str, Any], watch: _Watch) -> Gatew
     if watch.is_too_long():
         message = "The prompt is longer than the models that were asked can read. Shorten it."
         return GatewayError("context_length_exceeded", message, field="messages", told=field)
+    if watch.is_busy(answer):
+        message = "The nodes that were asked had no slot free for as long as the question may take."
+        return GatewayError("overloaded", message, told=field)
     message = (
         f"The network did not agree ({answer.reason}): {verdict.need} of {verdict.n} seats had to, "
         f"at most {verdict.ball_size} did. There is no answer."

@@ -14,7 +14,7 @@ from dicast.daemon.paths import state_paths
 
 T = TypeVar("T")
 LOOKING_MAX = 24
-"""The node takes 64 connections: with the questions that are asked these are 48, the rest is for people."""
+"""The node takes 480 connections: those that are no questions are 96, a quarter of them are for a gateway."""
 
 
 class BoundedChannel:

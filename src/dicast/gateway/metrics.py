@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -15,6 +17,25 @@ VERDICT_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80)
 TOKEN_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """From a local engine to one that first loads its model."""
 SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+class Queue(Protocol):
+    """Who asks and who waits."""
+
+    @property
+    def asking(self) -> int:
+        """Questions at the node now."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for a place."""
+        ...
+
+    @property
+    def places(self) -> int:
+        """Questions that may be asked at a time."""
+        ...
 
 
 class Metrics:
@@ -37,11 +58,20 @@ class Metrics:
             "Time to the first token, as the winners measured it.",
             buckets=TOKEN_BUCKETS_S,
         )
+        self._first_provisional = histogram(
+            "dicast_first_provisional_seconds",
+            "From a question that is read along to its first provisional token; waiting included.",
+            buckets=TOKEN_BUCKETS_S,
+        )
         self._agreement = histogram(
             "dicast_agreement_ratio", "Share of the seats that agreed.", buckets=SHARE_BUCKETS
         )
-        self.asking = gauge("dicast_gateway_asking", "Questions at the node now.")
-        self.waiting = gauge("dicast_gateway_waiting", "Questions that wait for a place.")
+        self._asking = gauge("dicast_gateway_asking", "Questions at the node now.")
+        self._waiting = gauge("dicast_gateway_waiting", "Questions that wait for a place.")
+        self._places = gauge(
+            "dicast_gateway_places", "Questions that may be asked at a time, as nodes have room."
+        )
+        self.busy = counter("dicast_gateway_busy", "Rounds asked again, as nodes had no slot free.")
         self._peers = gauge("dicast_peers", "Nodes that the node knows.")
         self._rounds = gauge("dicast_open_rounds", "Rounds open at the node.")
         self._packets = gauge("dicast_packets", "Packets of the node.", ("transport", "way"))
@@ -78,12 +108,19 @@ class Metrics:
             self._tokens.labels("prompt").inc(usage.prompt_tokens)
             self._tokens.labels("completion").inc(usage.completion_tokens)
 
+    def count_first_token(self, came_s: float) -> None:
+        """A question that came then, by the monotonic clock, has its first provisional token."""
+        self._first_provisional.observe(time.monotonic() - came_s)
+
     def count_rejection(self, reason: str) -> None:
         """The node refused a question, or could not finish it."""
         self._rejections.labels(reason).inc()
 
-    def page(self, status: StatusResult) -> bytes:
-        """Everything, in Prometheus' text format, with the node's own numbers as of now."""
+    def page(self, status: StatusResult, queue: Queue) -> bytes:
+        """Everything, in Prometheus' text format, with the node's own numbers and the queue as of now."""
+        self._asking.set(queue.asking)
+        self._waiting.set(queue.waiting)
+        self._places.set(queue.places)
         self._peers.set(status.peers)
         self._rounds.set(status.open_rounds)
         self._lag.clear()

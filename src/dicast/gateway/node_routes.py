@@ -38,5 +38,5 @@ class NodeRoutes:
     async def metrics(self, request: Request) -> Response:
         """Prometheus' text format."""
         del request
-        page = self._parts.metrics.page(await self._parts.client.status())
+        page = self._parts.metrics.page(await self._parts.client.status(), self._parts.asker)
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
