@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dicast.base.agenda import Agenda
 from dicast.base.limits import REVEAL_BYTES_MAX
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.protocol.admission import by_trust
@@ -79,15 +80,17 @@ class Listener:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._hearings: dict[RequestId, Hearing] = {}
+        self._agenda: Agenda[RequestId] = Agenda()
 
     def begin(self, round_: Round, ask_id: str, now: Now) -> None:
         """Our request is out."""
-        ranked = by_trust(self._context, tuple(round_.seats))
-        if round_.request.streamer and ranked:
+        ranked = by_trust(self._context, tuple(round_.seats)) if round_.request.streamer else ()
+        if ranked:
             streamer = NodeId(round_.request.streamer)
             others = [streamer, *(one for one in ranked if one != streamer)]
             self._hearings[round_.id] = hearing = Hearing(ask_id, others, now.monotonic_ms)
             self._connect(round_, hearing)
+            self._note(round_, hearing)
 
     def is_open(self, request_id: RequestId) -> bool:
         """Is somebody listened to in this round?"""
@@ -107,6 +110,7 @@ class Listener:
             hearing.due_ms = now.monotonic_ms + SILENCE_MS
             if hearing.ahead or chunk.offset > len(hearing.said) or chunk.last:
                 self._wish(round_, hearing, now)
+        self._note(round_, hearing)
 
     def hear_gone(self, round_: Round, member: NodeId, now: Now) -> None:
         """A member will not answer: if it was the one that streamed, another goes on at once."""
@@ -116,28 +120,34 @@ class Listener:
         hearing.others = [one for one in hearing.others if one != member]
         if hearing.member == member and hearing.due_ms is not None:
             self._switch(round_, hearing, now)
+            self._note(round_, hearing)
 
     def take_due(self, rounds: Mapping[RequestId, Round], now: Now) -> None:
         """Who fell silent is replaced; who committed is only asked for what got lost."""
-        for request_id, hearing in list(self._hearings.items()):
-            if hearing.due_ms is None or now.monotonic_ms < hearing.due_ms:
-                continue
-            round_ = rounds[request_id]
+        for request_id in self._agenda.due(now.monotonic_ms):
+            round_, hearing = rounds[request_id], self._hearings[request_id]
             if hearing.member in round_.commits_of and hearing.wishes < WISHES_MAX:
                 hearing.due_ms = now.monotonic_ms + SILENCE_MS
                 self._wish(round_, hearing, now)
             else:
                 self._switch(round_, hearing, now)
+            self._note(round_, hearing)
 
     @property
     def deadline_ms(self) -> int | None:
         """When the next of those we listen to has been silent for too long."""
-        times = [one.due_ms for one in self._hearings.values() if one.due_ms is not None]
-        return min(times, default=None)
+        return self._agenda.deadline_ms
 
     def end(self, request_id: RequestId) -> None:
         """The quorum is sealed, or the round is over: nothing provisional is told any more."""
         self._hearings.pop(request_id, None)
+        self._agenda.drop(request_id)
+
+    def _note(self, round_: Round, hearing: Hearing) -> None:
+        if hearing.due_ms is None:
+            self._agenda.drop(round_.id)
+        else:
+            self._agenda.put(round_.id, hearing.due_ms)
 
     def _switch(self, round_: Round, hearing: Hearing, now: Now) -> None:
         """Listen to the next one, whose answer we know nothing of."""

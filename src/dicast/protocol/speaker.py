@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from dicast.base.agenda import Agenda
 from dicast.base.limits import REVEAL_BYTES_MAX
 from dicast.base.nip44 import SealError, conversation_key
 from dicast.base.types import EventId, NodeId, Now, RequestId
@@ -76,12 +77,17 @@ class Speaker:
         self._context = context
         self._hear_own = hear_own
         self._voices: dict[RequestId, Voice] = {}
+        self._paced: Agenda[RequestId] = Agenda()
+        """Who has something to say: by when it spoke last, which all wait as long after."""
+        self._others: Agenda[RequestId] = Agenda()
+        """Who speaks for the first time, or says that it is still at it."""
 
     def begin(self, round_: Round, now: Now) -> None:
         """Our seat began to work."""
         if round_.request.streamer and round_.id not in self._voices:
             is_on = round_.request.streamer == self._context.own_id
-            self._voices[round_.id] = Voice(self._line(round_), is_on, now.monotonic_ms)
+            voice = self._voices[round_.id] = Voice(self._line(round_), is_on, now.monotonic_ms)
+            self._note(round_.id, voice)
 
     def hear_progress(self, round_: Round, piece: str, now: Now) -> None:
         """The engine made a piece. The first is said at once."""
@@ -91,6 +97,7 @@ class Speaker:
         voice.add(piece)
         if now.monotonic_ms >= self._due_ms(voice):
             self._say(round_, voice, now)
+        self._note(round_.id, voice)
 
     def hear_finished(self, round_: Round, text: str, now: Now) -> None:
         """The engine is done: what was not said yet is said at once."""
@@ -99,6 +106,7 @@ class Speaker:
             return
         voice.finish(clean_output(text))
         self._say_rest(round_, voice, now)
+        self._note(round_.id, voice)
 
     def hear_wish(self, round_: Round, wish: StreamFrom, now: Now) -> None:
         """The requester wants to hear it from us, from an offset on."""
@@ -112,37 +120,56 @@ class Speaker:
             self._say_rest(round_, voice, now)
         else:
             self._say(round_, voice, now)
+        self._note(round_.id, voice)
 
     def take_due(
         self, rounds: Mapping[RequestId, Round], is_working: Callable[[Round], bool], now: Now
     ) -> None:
         """Say what waits, or that we are still at it."""
-        for request_id, voice in list(self._voices.items()):
-            if not is_working(rounds[request_id]):
-                voice.is_on = voice.is_on and voice.is_whole
-            if self._is_speaking(voice) and now.monotonic_ms >= self._due_ms(voice):
-                self._say(rounds[request_id], voice, now)
+        due = (*self._others.due(now.monotonic_ms), *self._paced.due(now.monotonic_ms - self._pause_ms))
+        for request_id in due:
+            voice = self._voices[request_id]
+            voice.is_on = is_working(rounds[request_id])
+            self._say(rounds[request_id], voice, now)
+            self._note(request_id, voice)
 
     @property
     def deadline_ms(self) -> int | None:
         """When the next stream wants to say something."""
-        times = [self._due_ms(voice) for voice in self._voices.values() if self._is_speaking(voice)]
-        return min(times, default=None)
+        first, paced = self._others.deadline_ms, self._paced.deadline_ms
+        if paced is None:
+            return first
+        return paced + self._pause_ms if first is None else min(first, paced + self._pause_ms)
 
     def end(self, request_id: RequestId) -> None:
         """Nobody listens any more."""
         self._voices.pop(request_id, None)
+        self._paced.drop(request_id)
+        self._others.drop(request_id)
 
-    def _is_speaking(self, voice: Voice) -> bool:
-        return voice.is_on and not voice.is_whole
+    @property
+    def _pause_ms(self) -> int:
+        speaking = len(self._paced) + len(self._others)
+        return max(CHUNK_MS, 1_000 * speaking // CHUNKS_A_SECOND)
+
+    def _is_paced(self, voice: Voice) -> bool:
+        return bool(voice.sequence) and len(voice.text) > voice.said
+
+    def _note(self, request_id: RequestId, voice: Voice) -> None:
+        is_speaking, is_paced = voice.is_on and not voice.is_whole, self._is_paced(voice)
+        if is_speaking and is_paced:
+            self._paced.put(request_id, voice.said_ms)
+        else:
+            self._paced.drop(request_id)
+        if is_speaking and not is_paced:
+            self._others.put(request_id, self._due_ms(voice))
+        else:
+            self._others.drop(request_id)
 
     def _due_ms(self, voice: Voice) -> int:
-        if len(voice.text) <= voice.said:
-            return voice.said_ms + BEAT_MS
-        if not voice.sequence:
-            return voice.said_ms
-        speaking = sum(map(self._is_speaking, self._voices.values()))
-        return voice.said_ms + max(CHUNK_MS, 1_000 * speaking // CHUNKS_A_SECOND)
+        if self._is_paced(voice):
+            return voice.said_ms + self._pause_ms
+        return voice.said_ms + (BEAT_MS if len(voice.text) <= voice.said else 0)
 
     def _say_rest(self, round_: Round, voice: Voice, now: Now) -> None:
         while self._say(round_, voice, now):
