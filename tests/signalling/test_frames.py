@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dicast.base.errors import ConfigurationError, RemoteProtocolError
 from dicast.signalling import frames
 from dicast.signalling.member import BURST_SECONDS, BYTES_A_SECOND, FRAMES_A_SECOND, Control, Pace
-from dicast.signalling.settings import SignalSettings, check_settings, check_url, parse_place
+from dicast.signalling.settings import SignalSettings, check_settings, check_url, is_endpoint, parse_place
 
 GOOD: list[dict[str, Any]] = [
     {"do": "hello", "name": "ab" * 8, "uplink_kbps": 5},
@@ -99,6 +99,8 @@ def test_control_frames_are_bounded() -> None:
         (SignalSettings(join=("ftp://127.0.0.1",)), "signal_url"),
         (SignalSettings(join=("ws://u:p@127.0.0.1",)), "signal_url"),
         (SignalSettings(announce="ws://"), "signal_url"),
+        (SignalSettings(stun=("192.0.2.1:3478",)), "signal_stun"),
+        (SignalSettings(stun=("stun:192.0.2.1:3478", "turn:192.0.2.1")), "signal_stun"),
         (SignalSettings(join=("ws://127.0.0.1:1",) * 17), "signal_joins"),
     ],
 )
@@ -119,3 +121,16 @@ def test_addresses_as_people_write_them() -> None:
     for text in ("", "a:1", "127.0.0.1", "127.0.0.1:65536", "127.0.0.1:-1"):
         with pytest.raises(ConfigurationError):
             parse_place(text, "--listen")
+
+
+def test_only_plain_endpoints_of_others_are_dialled() -> None:
+    good = ["tcp/127.0.0.1:7447", "tcp/[::1]:1", "tcp/signal.example.org:65535"]
+    wrong = [
+        "garbage",
+        "tcp/127.0.0.1:0",
+        "tcp/127.0.0.1:65536",
+        "tcp/127.0.0.1:1#iface=lo",
+        "unixpipe/x:1",
+        "tcp/a:-1",
+    ]
+    assert [one for one in (*good, *wrong) if is_endpoint(one)] == good

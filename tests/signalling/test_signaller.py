@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -16,6 +18,8 @@ from dicast.base.errors import AdapterError, ConfigurationError, RemoteProtocolE
 from dicast.queries.json_text import QueryError
 from dicast.signalling import frames
 from dicast.signalling.client import Signallers, publish, subscribe
+from dicast.signalling.settings import SignalSettings
+from dicast.signalling.signaller import Signaller
 from waiting import WAIT_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
@@ -253,3 +257,45 @@ async def test_a_document_of_another_network_is_refused(make_signaller, make) ->
     with pytest.raises(RemoteProtocolError) as refusal:
         await publish(Signallers([signaller.url]), [make(news(1))])
     assert refusal.value.code == "document_topic"
+
+
+async def test_many_documents_are_published_at_the_pace_of_the_signaller(
+    make_signaller, make, monkeypatch
+) -> None:
+    signaller = await make_signaller()
+    monkeypatch.setattr("dicast.signalling.client.ANSWER_SECONDS_MAX", 2.0)
+    documents = [make(news(number)) for number in range(250)]  # five seconds' worth, of which two at once
+    await publish(Signallers([signaller.url]), documents)
+    assert [one.id for one in signaller.subscriptions.backlog(0)] == [one.id for one in documents]
+
+
+async def test_a_member_whose_address_is_garbage_cuts_nobody_off(make_signaller, wait_until) -> None:
+    first = await make_signaller()
+    liar = frames.Card("ff" * 8, "ws://127.0.0.1:1", "no endpoint at all", 0, ())
+    first._hear(b"C" + msgspec.json.encode(liar))
+    second = await make_signaller(first)
+    await wait_until(lambda: len(second.addresses()) >= 2)
+    assert "no endpoint at all" not in await second._find()
+    assert (first.pool.health().state, second.pool.health().state) == ("up", "up")
+
+
+async def test_a_signaller_that_never_stops_talking_is_not_listened_to(make_signaller) -> None:
+    said = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal said
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" " * 65_536)
+                said += 65_536
+                await writer.drain()
+        writer.close()
+        del reader
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    signaller = Signaller(SignalSettings(listen=("127.0.0.1", 0), join=(url,)))
+    assert await signaller._ask(url) == ("", ())
+    assert said < 64 << 20
+    server.close()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from dicast.base.errors import ConfigurationError
+from dicast.daemon.files import write_file
 from dicast.transports.relay import run_relay
 
 PORT_MAX = 65_535
@@ -47,15 +48,8 @@ async def _serve(host: str, port: int, ready_file: Path | None, is_public: bool)
         if is_public:
             sys.stderr.write(PUBLIC_WARNING + "\n")
         if ready_file is not None:
-            _write_whole(ready_file, url + "\n")
+            write_file(ready_file, (url + "\n").encode())
         sys.stdout.write(f"listening on {url}\n")
         sys.stdout.flush()
 
     await run_relay(host, port, stop=stop, ready=ready, is_public=is_public)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Whoever waits for the file never reads half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)

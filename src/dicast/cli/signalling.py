@@ -15,6 +15,7 @@ from dicast.base.errors import ConfigurationError
 from dicast.cli.common import DEFAULTS, Common, Repeated
 from dicast.cli.exit_codes import Exit
 from dicast.cli.output import note
+from dicast.daemon.files import write_file
 
 if TYPE_CHECKING:
     from dicast.signalling.settings import SignalSettings
@@ -88,11 +89,14 @@ def signal(
 
     def ready(signaller: Signaller) -> None:
         if ready_file is not None:
-            _write_whole(ready_file, signaller.url + "\n")
+            write_file(ready_file, (signaller.url + "\n").encode())
         sys.stdout.write(f"listening on {signaller.url}\n")
         sys.stdout.flush()
         page = signaller.url.replace("ws", "http", 1)
         note(f"the page: {page}/   other signallers: port {signaller.pool.port}")
+        pool = signaller.pool.health()
+        if pool.state != "up":
+            note(f"No other signaller can join yet: {pool.detail}. Is the port of --mesh free? Trying again.")
 
     async def serve() -> None:
         stop = asyncio.Event()
@@ -126,22 +130,22 @@ def _settings(serving: Serving, pooling: Pooling, common: Common) -> SignalSetti
 
 
 def read_key(path: Path | None) -> str:
-    """The first line of a key file; empty when none is named."""
+    """The first line of a key file; empty when none is named. Raises ConfigurationError."""
     if path is None:
         return ""
     try:
         with path.open("rb") as file:
-            return file.read(256).split(b"\n", 1)[0].strip().decode("ascii", "replace")
+            key = file.read(256).split(b"\n", 1)[0].strip().decode("ascii", "replace")
     except OSError as error:
         raise ConfigurationError(
             "signal_key_file",
             f"--key-file {path} cannot be read: {error.strerror}.",
             "Name a file that holds the key in its first line.",
         ) from error
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Whoever waits for the file never reads half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
+    if not key:  # to go on would be to serve everybody
+        raise ConfigurationError(
+            "signal_key_file",
+            f"--key-file {path} holds no key in its first line.",
+            "For example the output of: openssl rand -hex 16",
+        )
+    return key

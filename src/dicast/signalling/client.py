@@ -31,7 +31,7 @@ from dicast.transports.backoff import Backoff
 from dicast.transports.dialling import Connect
 
 ANSWER_SECONDS_MAX = 10.0
-"""For a signaller to take a document, or the connection."""
+"""For a signaller to take one document, or the connection; it reads many at its pace."""
 SIGNALLERS_MAX = 32
 """Addresses kept to turn to."""
 TRIES_MAX = 3
@@ -123,7 +123,7 @@ async def _publish_at(url: str, signallers: Signallers, waiting: list[Document])
     if not waiting:
         return
     try:
-        async with asyncio.timeout(ANSWER_SECONDS_MAX), signallers.open(url) as connection:
+        async with signallers.open(url) as connection:
             await _publish_on(connection, signallers, waiting)
     except FAILURES as error:
         signallers.failed(url, error)
@@ -132,15 +132,20 @@ async def _publish_at(url: str, signallers: Signallers, waiting: list[Document])
 async def _publish_on(connection: ClientConnection, signallers: Signallers, waiting: list[Document]) -> None:
     """One after the other; what is taken leaves `waiting`."""
     while waiting:
-        await connection.send(b'{"do":"publish","event":%b}' % waiting[0].wire, text=True)
-        while True:
-            frame = _read(await connection.recv(decode=False))
-            if frame.kind == "refused":
-                raise RemoteProtocolError(frame.code, frame.message)
-            signallers.hear(frame)
-            if frame.kind == "published" and frame.id == waiting[0].id:
-                break
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            await _publish_one(connection, signallers, waiting[0])
         del waiting[0]
+
+
+async def _publish_one(connection: ClientConnection, signallers: Signallers, document: Document) -> None:
+    await connection.send(b'{"do":"publish","event":%b}' % document.wire, text=True)
+    while True:
+        frame = _read(await connection.recv(decode=False))
+        if frame.kind == "refused":
+            raise RemoteProtocolError(frame.code, frame.message)
+        signallers.hear(frame)
+        if frame.kind == "published" and frame.id == document.id:
+            return
 
 
 async def subscribe(

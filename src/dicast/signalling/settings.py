@@ -13,6 +13,9 @@ from dicast.base.errors import ConfigurationError
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 JOINS_MAX = 16
 """Each is asked at the start; one that lives is enough."""
+_ENDPOINT = re.compile(r"tcp/(?:\[[0-9a-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})\Z")
+_STUN = re.compile(r"stuns?:[^\s/@?]{1,255}\Z")
+"""What browsers take: any other text, and no page links to another."""
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,128}\Z")
 
 
@@ -54,6 +57,13 @@ def check_settings(settings: SignalSettings) -> None:
         )
     if len(settings.join) > JOINS_MAX:
         raise ConfigurationError("signal_joins", f"--join takes {JOINS_MAX} addresses.", "Name fewer.")
+    for server in settings.stun:
+        if not _STUN.match(server):
+            raise ConfigurationError(
+                "signal_stun",
+                f"--stun {server[:120]!r} is no STUN server.",
+                "For example stun:192.0.2.1:3478.",
+            )
     for url in (*settings.join, *([settings.announce] if settings.announce else [])):
         check_url(url)
 
@@ -88,6 +98,12 @@ def parse_place(text: str, option: str) -> tuple[str, int]:
             "signal_place", f"{option} {text!r} is no HOST:PORT with an IP address.", "E.g. 127.0.0.1:7780."
         )
     return host, number
+
+
+def is_endpoint(text: str) -> bool:
+    """Whether it is `tcp/`, a host and a port, and nothing else: other signallers say where their mesh is."""
+    match = _ENDPOINT.match(text)
+    return match is not None and 0 < int(match[1]) < 65_536
 
 
 def origin_of(url: str) -> str:

@@ -22,7 +22,14 @@ from dicast.signalling import frames
 from dicast.signalling.access import Access
 from dicast.signalling.member import Member
 from dicast.signalling.pool import LINKS_DIALLED, Pool
-from dicast.signalling.settings import SignalSettings, check_settings, check_url, origin_of, place
+from dicast.signalling.settings import (
+    SignalSettings,
+    check_settings,
+    check_url,
+    is_endpoint,
+    origin_of,
+    place,
+)
 from dicast.transports.background import described
 
 CLIENTS_MAX = 1_000
@@ -126,8 +133,9 @@ class Signaller:
     async def _accept(self, connection: ServerConnection) -> None:
         self._count += 1
         member = Member(self._count, self._answer)
-        subscriber = self.subscriptions.join(member.wake)
-        if subscriber is None or len(self._members) >= CLIENTS_MAX:  # some came in at the same time
+        is_full = len(self._members) >= CLIENTS_MAX  # some came in at the same time
+        subscriber = None if is_full else self.subscriptions.join(member.wake)
+        if subscriber is None:
             return
         member.subscriber = subscriber
         member.catch_up = lambda name: self.subscriptions.catch_up(subscriber, name, _now_ms())
@@ -276,6 +284,7 @@ class Signaller:
         known = {card.mesh for _, members in views for card in members}
         known |= set(self.pool.dialable())
         others = sorted(known - set(named) - {self._card().mesh})
+        others = [one for one in others if is_endpoint(one)]  # one that Zenoh cannot read would stop it
         return named + _CHOICE.sample(others, min(LINKS_DIALLED, len(others)))
 
     async def _ask(self, url: str) -> tuple[str, tuple[frames.Card, ...]]:
@@ -285,12 +294,12 @@ class Signaller:
         path = url.partition("://")[2].partition("/")[2]
         target = "/".join([origin_of(url), *([path] if path else []), "pool"])
         try:
-            async with httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False) as client:
-                answer = await client.get(target, headers=headers)
-            view = msgspec.json.decode(answer.content[:POOL_BYTES_MAX], type=PoolView)
-        except (httpx.HTTPError, msgspec.MsgspecError, UnicodeError):
+            async with asyncio.timeout(ASK_SECONDS_MAX):
+                view = msgspec.json.decode(await _fetched(target, headers), type=PoolView)
+        except (httpx.HTTPError, msgspec.MsgspecError, UnicodeError, TimeoutError):
             return "", ()
-        return f"tcp/{place(host, view.mesh_port)}", view.members
+        endpoint = f"tcp/{place(host, view.mesh_port)}"
+        return (endpoint if is_endpoint(endpoint) else ""), view.members
 
 
 async def run_signaller(
@@ -304,6 +313,20 @@ async def run_signaller(
         await stop.wait()
     finally:
         await signaller.stop()
+
+
+async def _fetched(url: str, headers: dict[str, str]) -> bytes:
+    """What a page says, as far as it is wanted: whoever answers may never come to an end."""
+    taken = bytearray()
+    async with (
+        httpx.AsyncClient(timeout=ASK_SECONDS_MAX, trust_env=False) as client,
+        client.stream("GET", url, headers=headers) as answer,
+    ):
+        async for piece in answer.aiter_raw():
+            taken += piece
+            if len(taken) > POOL_BYTES_MAX:
+                break
+    return bytes(taken[:POOL_BYTES_MAX])
 
 
 def _choose(connection: ServerConnection, offered: object) -> Subprotocol | None:

@@ -1,0 +1,17 @@
+"""What `dicast relay` and `dicast signal` do with files that they cannot use."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize("words", [("relay", "--port", "0"), ("signal", "--listen", "127.0.0.1:0")])
+def test_a_ready_file_that_cannot_be_written_is_an_error_for_people(dicast, folder, words) -> None:
+    ran = dicast(*words, "--ready-file", str(folder / "gone" / "address"))
+    assert (ran.code, "file_unwritable" in ran.err) == (1, True), ran.err
+
+
+def test_an_empty_key_file_does_not_open_the_signaller(dicast, folder) -> None:
+    (folder / "key").write_text("\n")
+    ran = dicast("signal", "--listen", "127.0.0.1:0", "--key-file", str(folder / "key"))
+    assert (ran.code, "signal_key_file" in ran.err) == (2, True)
