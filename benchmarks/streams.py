@@ -3,10 +3,10 @@
 Run `python benchmarks/streams.py [--streams N] [--listeners N] [--words N] [--others N] [--slots N]`. The
 clients, the gateway and the nodes are three processes. The engine says a word every 50 ms; the asking node
 answers itself (quorum 1), or with `--others` so many other nodes do (quorum 3), with 256 slots each or as
-many as are said. All streams (`POST /v1/chat/completions`, optimistic) are opened at once; beside them listeners
-follow `/api/events`. Printed are the gateway's resident memory before, with the listeners and at its highest
-(wanted: at most 400 MB), how many streams were open together, and until each was answered, said its first
-token and ended, and how.
+many as are said. All streams (`POST /v1/chat/completions`, optimistic) are opened at once; beside them
+listeners follow `/api/events`. Printed are the gateway's resident memory before, with the listeners and at
+its highest (wanted: at most 400 MB), how many streams were open together, and until each was answered, said
+its first token and ended, and how.
 """
 
 from __future__ import annotations

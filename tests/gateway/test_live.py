@@ -209,6 +209,17 @@ async def test_who_is_too_slow_finds_a_gap_and_goes_on(live) -> None:
 
 
 @pytest.mark.anyio
+async def test_who_reads_slowly_takes_little_at_a_time_and_misses_nothing(live) -> None:
+    slow = live.listen(Filter())
+    for number in range(40):
+        live.tell("peer_seen", {"node_id": f"{number} " + "x" * 4_000})
+    turns = [(await slow.take(0))[1] for _ in range(6)]
+    assert [said.number for taken in turns for said in taken] == list(range(1, 41))
+    assert max(sum(len(said.line) for said in taken) for taken in turns) < 40_000
+    live.close()
+
+
+@pytest.mark.anyio
 async def test_what_is_kept_and_who_listens_is_bounded(live) -> None:
     for number in range(KEPT_MAX + 10):
         live.tell("peer_seen", {"node_id": str(number)})

@@ -28,6 +28,8 @@ TICK_S = 0.05
 """Listeners are woken at most twenty times a second, and take all that came meanwhile in one piece."""
 TICK_S_A_LISTENER = 0.0005
 """More than 100 are woken less often, 1,000 twice a second: a write to one takes a tenth of a millisecond."""
+TAKEN_BYTES_MAX = 32 * 1024
+"""Taken at a time: what is being written to 1,000 who read slowly is 32 MB and not 1,000 whole queues."""
 REASON_CHARS_MAX = 300
 AGAIN_S = 1.0
 """A node that is gone is looked for so often."""
@@ -96,7 +98,7 @@ class Listener:
         self._wake.set()
 
     async def take(self, timeout_s: float) -> tuple[int, tuple[Said, ...]]:
-        """How many events are missing before these, and these; empty when the time is over."""
+        """How many events are missing before these, and some of those that wait; none when the time is over."""
         if not self._waiting and not self.closed:
             self._wake.clear()
             try:
@@ -104,10 +106,13 @@ class Listener:
                     await self._wake.wait()
             except TimeoutError:
                 return 0, ()
-        taken, missed = tuple(self._waiting), self._missed
-        self._waiting.clear()
-        self._missed = 0
-        return missed, taken
+        missed, self._missed = self._missed, 0
+        taken: list[Said] = []
+        room = TAKEN_BYTES_MAX
+        while self._waiting and room > 0:
+            taken.append(self._waiting.popleft())
+            room -= len(taken[-1].line)
+        return missed, tuple(taken)
 
     def close(self) -> None:
         """Listen no longer; what waits can still be taken."""
