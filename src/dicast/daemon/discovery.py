@@ -59,6 +59,7 @@ class Discovery:
         self._asked: dict[str, Errand] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._second, self._records = 0, 0
+        self._complaints: dict[str, str] = {}
 
     def start(self) -> None:
         """Tell the node what a person gave and what is there, and begin to look; finders start alone."""
@@ -87,11 +88,17 @@ class Discovery:
         dialling: list[str] = []
         links: list[Place] = []
         for transport in self._transports:
-            face = reachable(transport)
-            if face is not None:
+            try:
+                face = reachable(transport)
+                addresses = tuple(face.addresses()) if face is not None else None
+                peers = transport.peers()[:LINKS_SEEN_MAX]
+            except Exception as error:
+                self._complain(transport.name, repr(error)[:200])
+                continue
+            if addresses is not None:
                 dialling.append(transport.name)
-                own[transport.name] = tuple(face.addresses())
-            links += [Place(transport.name, peer) for peer in transport.peers()[:LINKS_SEEN_MAX]]
+                own[transport.name] = addresses
+            links += [Place(transport.name, peer) for peer in peers]
         seen = LinksSeen(
             own=own,
             dialling=tuple(dialling),
@@ -154,6 +161,12 @@ class Discovery:
         self._records += 1
         if self._records <= RECORDS_A_SECOND_MAX:
             self._submit(RecordFound(record, finder))
+
+    def _complain(self, transport: str, reason: str) -> None:
+        """Once for each reason: it is looked at every second."""
+        if self._complaints.get(transport) != reason:
+            self._complaints[transport] = reason
+            self._log.warning("look_failed", transport=transport, reason=reason)
 
     def _suggest(self, place: Place) -> None:
         for transport in self._transports:
