@@ -29,6 +29,7 @@ from dicast.daemon.memory import resident_mb
 from dicast.daemon.paths import Paths, state_paths
 from dicast.daemon.settling import CONNECT_S, OTHERS_S, QUIET_S, Settling
 from dicast.daemon.subscriptions import REPORTS_WAITING_MAX, Reports
+from dicast.daemon.tellings import LogLine
 from dicast.ports import TransportHealth
 from dicast.protocol.outputs import CertificateReady, MemberProgress, PeerSeen, RoundOpened
 
@@ -291,7 +292,8 @@ def test_every_report_has_a_name_on_the_wire(name: str) -> None:
 
 def test_a_report_survives_the_wire() -> None:
     report = CertificateReady("ask", "a" * 64, b"\x00\xff", 4)
-    assert api.decode_event(api.encode_event(report)) == report
+    line = LogLine(7, "info", "round_opened", {"request": "a1", "members": 3})  # named as a report is
+    assert [api.decode_event(api.encode_event(told)) for told in (report, line)] == [report, line]
     assert api.decode_event(api.encode_event(api.ReportsDropped(3))) == api.ReportsDropped(3)
     assert api.decode_event(b'{"event":"from_the_future","x":1}') is None
     assert api.decode_event(b"") is None

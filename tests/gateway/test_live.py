@@ -17,6 +17,7 @@ from dicast.client import AsyncClient
 from dicast.gateway.errors import GatewayError
 from dicast.gateway.keys import Scope
 from dicast.gateway.native.live import KEPT_MAX, LISTENERS_MAX, TICK_S, WAITING_MAX, Filter, Live
+from dicast.gateway.native.streams import ORDERS_A_SECOND, ORDERS_AT_ONCE, Pace
 from waiting import WAIT_SECONDS_MAX
 
 
@@ -64,6 +65,19 @@ def test_a_round_is_heard_from_its_opening_to_its_certificate(place) -> None:
     assert set(of_round[-1]["data"]) == {"ask_id", "request_id", "signed_seats"}
     numbers = [int(one["id"].partition("-")[2]) for one in seen]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_the_log_is_heard_by_who_wants_it_and_breaks_no_stream(place) -> None:
+    """Lines of the log are named as reports are; a stream that took one for the other said `node_down`."""
+    with events(place, logs="true") as stream:
+        until(stream, "node_up")
+        place.loop.call_soon_threadsafe(lambda: place.driver.log.error("round_opened", members=3))
+        seen = until(stream, "log_line")
+        ask(place)
+        seen += until(stream, "certificate_ready")
+    assert not {"node_down", "gap"} & {one["type"] for one in seen}
+    (line,) = [one["data"] for one in seen if one["type"] == "log_line"]
+    assert (line["level"], line["event"], line["fields"]) == ("error", "round_opened", {"members": 3})
 
 
 def test_gates_that_fired_are_told_and_shown(place) -> None:
@@ -133,6 +147,25 @@ def test_the_socket_tells_the_same_and_takes_orders(place) -> None:
         request_id = ask(place)
         said = until(messages(client), "round_decided")[-1]
         assert said["data"]["request_id"] == request_id
+
+
+def test_orders_are_heard_at_a_pace() -> None:
+    now = [100.0]
+    pace = Pace(lambda: now[0])
+    waits = [pace.wait_s() for _ in range(ORDERS_AT_ONCE + 3)]
+    assert waits == [0] * ORDERS_AT_ONCE + [one / ORDERS_A_SECOND for one in (1, 2, 3)]
+    now[0] += 3600
+    assert [pace.wait_s() > 0 for _ in range(ORDERS_AT_ONCE + 1)] == [False] * ORDERS_AT_ONCE + [True]
+
+
+def test_who_gives_orders_without_end_is_heard_slowly_and_slows_nobody(place) -> None:
+    with socket(place) as greedy, socket(place) as modest:
+        for _ in range(ORDERS_AT_ONCE + 5):
+            greedy.send('{"op":"ping"}')
+        modest.send('{"op":"ping"}')
+        until(messages(modest), "pong")
+        for _ in range(ORDERS_AT_ONCE + 5):
+            until(messages(greedy), "pong")
 
 
 def test_a_socket_that_says_too_much_is_closed(place) -> None:

@@ -360,10 +360,11 @@ class ReportsDropped(msgspec.Struct, frozen=True):
 
 
 def encode_event(report: Told | ReportsDropped) -> bytes:
-    """A report as JSON: its fields and, as `event`, its name."""
+    """A report as JSON: its fields and its name, `event`. A line of the log has an `event` of its own."""
     if isinstance(report, ReportsDropped):
         return msgspec.json.encode({"event": "reports_dropped", "count": report.count})
-    name, fields = EVENT_NAMES[type(report)].encode(), msgspec.json.encode(report)
+    told = {"line": report} if isinstance(report, LogLine) else report
+    name, fields = EVENT_NAMES[type(report)].encode(), msgspec.json.encode(told)
     return b'{"event":"' + name + (b'"}' if fields == b"{}" else b'",' + fields[1:])
 
 
@@ -376,7 +377,8 @@ def decode_event(raw: bytes) -> Told | ReportsDropped | None:
     if name == "reports_dropped":
         return msgspec.convert(fields, ReportsDropped)
     kind = EVENT_TYPES.get(name)
-    return None if kind is None else msgspec.convert(fields, kind)
+    told = fields.get("line") if kind is LogLine else fields
+    return None if kind is None else msgspec.convert(told, kind)
 
 
 _KINDS: dict[str, type[errors.DicastError]] = {
