@@ -55,7 +55,7 @@ JSON_ANSWER = {"city": "Paris", "people": 2}
 
 
 class SayingEngine(MemoryEngine):
-    """Answers by what the prompt begins with; `hold` waits for ever, until it is cancelled."""
+    """Answers by what the prompt begins with; `hold` waits until it is cancelled, `first` all but one."""
 
     def __init__(self, number: int) -> None:
         super().__init__(self._say)
@@ -83,6 +83,8 @@ class SayingEngine(MemoryEngine):
         match job.messages[-1].content.split(" ")[0]:
             case "hold":
                 await asyncio.Event().wait()
+            case "first" if self._number:
+                await asyncio.Event().wait()
             case "long":
                 raise too_long(self.name, 9_999, 8_192)
             case _:
@@ -103,10 +105,10 @@ class Place:
         self.driver: Any = None
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def key(self, *scopes: Any, rate: int = 600, name: str = "test") -> str:
         return self.keys.create(name, scopes, Limits(rate), 0).secret

@@ -22,14 +22,14 @@ SENTENCE = "The capital city of France is called Paris."
 
 def ask(place: Any, prompt: str = "hello", **more: Any) -> dict[str, Any]:
     answer = httpx.post(
-        f"{place.url}/api/ask", json={"prompt": prompt, "temperature": 0.0, **more}, timeout=30
+        f"{place.url}/api/ask", json={"prompt": prompt, "temperature": 0.0, **more}, timeout=60
     )
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def get(place: Any, path: str, **params: Any) -> Any:
-    answer = httpx.get(f"{place.url}{path}", params=params, timeout=30)
+    answer = httpx.get(f"{place.url}{path}", params=params, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -99,7 +99,7 @@ def test_rounds_come_in_pages(place) -> None:
 def test_a_round_is_seen_while_it_runs_and_after_it_was_cancelled(place) -> None:
     opened, cancelled = place.next_open(), place.next_cancelled()
     body = {"prompt": "hold on", "stream": True}
-    with httpx.stream("POST", f"{place.url}/api/ask", json=body, timeout=30) as stream:
+    with httpx.stream("POST", f"{place.url}/api/ask", json=body, timeout=60) as stream:
         lines = stream.iter_lines()
         request_id = opened().request_id
         first = next(line for line in lines if line.startswith("data: "))
@@ -114,7 +114,7 @@ def test_a_round_is_seen_while_it_runs_and_after_it_was_cancelled(place) -> None
 
 def test_a_stream_tells_the_round_and_then_the_answer(place) -> None:
     body = {"prompt": "hello", "stream": True, "temperature": 0.0}
-    text = httpx.post(f"{place.url}/api/ask", json=body, timeout=30).text
+    text = httpx.post(f"{place.url}/api/ask", json=body, timeout=60).text
     events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
     names = [one["type"] for one in events]
     assert (names[0], names[-1]) == ("round_opened", "answer")
@@ -241,11 +241,11 @@ def test_ten_thousand_keys_are_listed_and_none_slows_the_others(tmp_path) -> Non
     others = [replace(made.record, id=f"{n:08x}", digest=f"{n:064x}") for n in range(KEYS_MAX - 1)]
     keys._write((made.record, *others))
     assert keys.find(made.secret) == made.record
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(200):
         assert keys.find(made.secret) == made.record
         ledger.check(made.record)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
     for record in others[:100]:
         with ledger.spending(record, 5) as bill:
             bill.pay(2, 9)
@@ -285,9 +285,9 @@ def test_what_a_key_may_spend_is_counted_over_all_dialects(public_place) -> None
     made = public_place.keys.create("thrifty", (Scope.INFER, Scope.READ), Limits(600, None, 2), 0)
     headers = {"x-api-key": made.secret}
     chat = {"model": "any", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
-    assert httpx.post(f"{url}/v1/chat/completions", json=chat, headers=headers, timeout=30).status_code == 200
+    assert httpx.post(f"{url}/v1/chat/completions", json=chat, headers=headers, timeout=60).status_code == 200
     assert (
-        httpx.post(f"{url}/api/ask", json={"prompt": "hello"}, headers=headers, timeout=30).status_code == 200
+        httpx.post(f"{url}/api/ask", json={"prompt": "hello"}, headers=headers, timeout=60).status_code == 200
     )
     for path, body in (("/v1/messages", {**chat, "max_tokens": 9}), ("/api/ask", {"prompt": "hello"})):
         refused = httpx.post(url + path, json=body, headers=headers)
@@ -324,3 +324,20 @@ def test_exports_are_lines_or_cells(place) -> None:
 )
 def test_no_cell_is_run_by_a_spreadsheet(value: Any, cell: str) -> None:
     assert csv_cell(value) == cell
+
+
+def test_who_reads_along_and_leaves_before_the_verdict_pays_for_what_was_read(public_place) -> None:
+    made = public_place.keys.create("hasty", (Scope.INFER, Scope.READ), Limits(600, 5, None), 0)
+    headers = {"x-api-key": made.secret}
+    chat = {"model": "any", "messages": [{"role": "user", "content": "first"}], "stream": True}
+    url = f"{public_place.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=chat, headers=headers, timeout=60) as response:
+        assert any('"provisional":true' in line for line in response.iter_lines())
+    give_up_s = time.monotonic() + 60
+    while not (spent := httpx.get(f"{public_place.url}/api/usage", headers=headers).json()["items"])[0][
+        "tokens"
+    ]:
+        assert time.monotonic() < give_up_s, "nothing was counted"
+    assert (spent[0]["rounds"], spent[0]["tokens"]) == (1, 12)  # 48 bytes: the question and the sentence
+    refused = httpx.post(url, json=chat, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "spend_limit")
