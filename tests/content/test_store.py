@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dicast.base.errors import AdapterError
+from dicast.content.disk import disk_error
 from dicast.content.manifest import Manifest
 from dicast.content.store import ABANDONED_SECONDS, Blob, BlobStore
 
@@ -150,8 +152,26 @@ def test_a_folder_that_cannot_be_is_an_error_with_a_next_step(tmp_path: Path, co
     write(tmp_path / "file", content)
     with pytest.raises(AdapterError) as caught:
         BlobStore(tmp_path / "file" / "x").add(tmp_path / "file")
-    assert caught.value.code == "blob_disk"
-    assert caught.value.next_step
+    assert (caught.value.code, caught.value.next_step) == (
+        "blob_disk",
+        "Make content.folder a folder, or name another one.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "help_"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EACCES, "writable for this user"),
+        (errno.EROFS, "writable for this user"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EIO, "system's log"),
+    ],
+)
+def test_each_refusal_of_the_disk_has_its_own_advice(number: int, help_: str) -> None:
+    error = disk_error(OSError(number, os.strerror(number), "/srv/blobs"))
+    assert error.message == f"/srv/blobs: {os.strerror(number)}."
+    assert help_ in error.next_step
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ from dicast.signalling.client import subscribe as follow
 
 INPUT_BYTES_MAX = 16 * 1024 * 1024
 """A thousand documents of the largest size at once."""
+WANTED = (
+    """Name a JSON object, such as dicast publish '{"type": "news"}', """
+    "or give one, or one a line, on standard input: dicast publish < FILE."
+)
 REACHING = Group("Which signallers", sort_key=2)
 
 
@@ -64,7 +68,7 @@ def publish(
         A JSON object of at most 16 KiB; - or nothing reads one, or one a line, from standard input.
     """
     texts = [document.encode()] if document != "-" else _texts(sys.stdin.buffer.read(INPUT_BYTES_MAX))
-    _check(read_object, texts)
+    _check(read_object, texts, WANTED)
     topic = document_topic(common.load(network=reaching.network).settings.network)
     key = load_or_create(common.paths(), common.password()).key
     made = [make_document(key, topic, text, int(time.time() * 1000)) for text in texts]
@@ -95,19 +99,19 @@ def subscribe(
         Begin with what went by in the last ten minutes.
     """
     text = sys.stdin.buffer.read(INPUT_BYTES_MAX) if query == "-" else query.encode()
-    _check(parse_query, [text])
+    _check(parse_query, [text], "docs/signal.md has the language.")
     network = common.load(network=reaching.network).settings.network
     asyncio.run(_follow(reaching.found(), text, network, (count, backlog, common.json)))
     return Exit.DONE
 
 
-def _check(read: Callable[[bytes], object], texts: Sequence[bytes]) -> None:
+def _check(read: Callable[[bytes], object], texts: Sequence[bytes], help_: str) -> None:
     """What was typed here is this caller's mistake, not a peer's."""
     try:
         for text in texts:
             read(text)
     except QueryError as error:
-        raise Rejection(error.code, error.message, "docs/signal.md has the language.") from error
+        raise Rejection(error.code, error.message, help_) from error
 
 
 async def _follow(

@@ -11,6 +11,7 @@ import msgspec
 
 from dicast.base.errors import AdapterError
 from dicast.base.merkle import BLOB_BYTES_MAX
+from dicast.content.disk import disk_error
 from dicast.content.manifest import Manifest
 from dicast.content.partial import Partial
 from dicast.content.scanning import Progress
@@ -62,9 +63,7 @@ class Fetcher:
             finally:
                 partial.close()
         except OSError as error:
-            raise AdapterError(
-                "blob_disk", f"The blob cannot be kept: {error.strerror or error}.", "Free some space."
-            ) from error
+            raise disk_error(error) from error
         finally:
             await asyncio.gather(*(source.close() for source in sources))
         path = self._store.folder / self._sha256

@@ -20,6 +20,7 @@ import msgspec
 
 from dicast.base.errors import AdapterError
 from dicast.base.merkle import BLOB_BYTES_MAX
+from dicast.content.disk import disk_error
 from dicast.content.manifest import Manifest, ManifestError, decode_manifest
 from dicast.content.partial import Partial
 from dicast.content.scanning import Progress, copy_and_hash, scan, silent
@@ -260,9 +261,4 @@ def _disk_errors() -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise AdapterError(
-            "blob_disk",
-            f"{error.filename or 'The blobs'}: {reason}.",
-            "Free some space, or set content.folder.",
-        ) from error
+        raise disk_error(error) from error

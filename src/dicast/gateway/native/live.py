@@ -98,7 +98,7 @@ class Listener:
         self._wake.set()
 
     async def take(self, timeout_s: float) -> tuple[int, tuple[Said, ...]]:
-        """How many events are missing before these, and some of those that wait; none when the time is over."""
+        """How many events are missing before these, and some that wait; none when the time is over."""
         if not self._waiting and not self.closed:
             self._wake.clear()
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -23,6 +24,9 @@ HEARTBEAT = b": still here\n\n"
 SUBPROTOCOL = "dicast"
 MESSAGE_BYTES_MAX = 64 * 1024
 """Of what a client sends over the WebSocket: a filter or an example."""
+ORDERS_A_SECOND = 20
+ORDERS_AT_ONCE = 60
+"""More than any page says: who says more is heard later, since nothing else is read meanwhile."""
 POLICY = 1008
 """WebSocket's code for `you may not`."""
 
@@ -155,9 +159,11 @@ class StreamRoutes:
                 return
 
     async def _hear(self, socket: WebSocket, listener: Listener, subscribing: Subscribing) -> None:
-        """Follow orders until the client leaves."""
+        """Follow orders until the client leaves, and no faster than `Pace` lets it."""
+        pace = Pace()
         try:
             while True:
+                await asyncio.sleep(pace.wait_s())
                 message = await socket.receive()
                 if message["type"] == "websocket.disconnect":
                     return
@@ -167,6 +173,22 @@ class StreamRoutes:
             pass  # it went away while it was answered
         finally:
             listener.close()
+
+
+class Pace:
+    """A bucket of orders that fills steadily."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left = float(ORDERS_AT_ONCE)
+        self._at_s = clock()
+
+    def wait_s(self) -> float:
+        """Count one order; how long to wait before it is read."""
+        now_s = self._clock()
+        filled = self._left + (now_s - self._at_s) * ORDERS_A_SECOND
+        self._left, self._at_s = min(float(ORDERS_AT_ONCE), filled) - 1, now_s
+        return max(0.0, -self._left / ORDERS_A_SECOND)
 
 
 def error_text(error: GatewayError) -> bytes:

@@ -91,6 +91,12 @@ function say(id, text, isError) {
   $(id).classList.toggle("error", isError);
 }
 
+function sayInsecure() {
+  const text = `Browsers let a page sign and check only over https, or from this machine: ${location.host} needs https.`;
+  for (const id of ["query-note", "publish-note"]) say(id, text, true);
+  for (const button of document.querySelectorAll("button")) button.disabled = true;
+}
+
 $("query-form").addEventListener("submit", (event) => {
   event.preventDefault();
   try {
@@ -116,4 +122,5 @@ $("publish-form").addEventListener("submit", async (event) => {
   }
 });
 
+if (!window.isSecureContext) sayInsecure();
 draw();
