@@ -374,9 +374,7 @@ def decode_event(raw: bytes) -> Told | ReportsDropped | None:
         return None
     fields = msgspec.json.decode(raw, type=dict[str, Any])
     name = fields.pop("event", "")
-    if name == "reports_dropped":
-        return msgspec.convert(fields, ReportsDropped)
-    kind = EVENT_TYPES.get(name)
+    kind = ReportsDropped if name == "reports_dropped" else EVENT_TYPES.get(name)
     told = fields.get("line") if kind is LogLine else fields
     return None if kind is None else msgspec.convert(told, kind)
 
