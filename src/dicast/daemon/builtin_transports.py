@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError
+from dicast.base.hashing import tagged
 from dicast.daemon.key_files import read_password
 from dicast.daemon.plugins import Surroundings, plugin_settings
 from dicast.daemon.transport_settings import (
@@ -23,6 +25,8 @@ from dicast.daemon.transport_settings import (
 from dicast.ports import Transport
 
 Table = Mapping[str, object]
+PORTS = 20_000, 12_000
+"""The first and how many, of which a node has one: below those that systems give to whoever asks for any."""
 PEERS_MAX = 16
 """Addresses dialled: each carries everything once more."""
 LINKS_MAX = 64
@@ -76,10 +80,17 @@ def zenoh(table: Table, surroundings: Surroundings) -> Transport:
     def build() -> Transport:
         from dicast.transports.zenoh import ZenohSettings, ZenohTransport
 
-        chosen = ZenohSettings(settings.listen, settings.connect, settings.interface, ca_file)
+        port = _port_of(surroundings.key)
+        chosen = ZenohSettings(settings.listen, settings.connect, settings.interface, ca_file, port)
         return ZenohTransport(chosen, surroundings.name)
 
     return with_extra("zenoh", build)
+
+
+def _port_of(key: KeyPair) -> int:
+    """Always the same for a node: tickets and other nodes remember where it was."""
+    first, count = PORTS
+    return first + int.from_bytes(tagged("dicast/zenoh/1", key.secret)[:8]) % count
 
 
 def mqtt(table: Table, surroundings: Surroundings) -> Transport:

@@ -46,6 +46,7 @@ class ZenohSettings(msgspec.Struct, frozen=True):
     """Endpoints such as `tcp/192.0.2.1:7447`; multicast looks for peers on `interface`, "" for nowhere.
 
     A node that listens nowhere and connects somewhere is a client: all it says goes through that router.
+    `port` is taken where an endpoint leaves it open and it is free: then a ticket is good after a restart.
     `ca_file` vouches for the certificates of `tls/` endpoints, in place of the usual authorities.
     """
 
@@ -53,6 +54,7 @@ class ZenohSettings(msgspec.Struct, frozen=True):
     connect: tuple[str, ...] = ()
     interface: str = ""
     ca_file: Path | None = None
+    port: int = 0
 
     @property
     def is_client(self) -> bool:
@@ -78,6 +80,7 @@ class ZenohTransport:
         self._is_open = False
         self._peers: dict[str, None] = {}
         self._listening = settings.listen
+        self._port = settings.port
         self._suggestions = Suggestions(settings.listen)
         self._dialled: dict[str, str] = {}
         """Endpoints of ours that lead to a peer, by its id."""
@@ -168,11 +171,11 @@ class ZenohTransport:
 
     def _open(self, key: str, inlet: Inlet, loop: asyncio.AbstractEventLoop) -> Any:
         """On the thread: a session, who is there, what they say, and a token that says that we are there."""
-        self._listening = with_ports(self._listening)
+        self._listening = with_ports(self._listening, self._port)
         try:
             session: Any = zenoh.open(_config(self._settings, self._listening, self._suggestions.tried))
         except zenoh.ZError:
-            self._listening = self._settings.listen  # somebody may have taken the port
+            self._listening, self._port = self._settings.listen, 0  # somebody may have taken the port
             raise
         self._session = session
         own = f"{key}/at/{session.zid()}"

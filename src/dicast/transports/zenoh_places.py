@@ -27,9 +27,9 @@ def is_endpoint(text: str) -> bool:
     return True
 
 
-def with_ports(endpoints: Sequence[str]) -> tuple[str, ...]:
-    """The same with a free port where they leave it open: Zenoh does not tell which it took."""
-    return tuple(_with_port(endpoint) for endpoint in endpoints)
+def with_ports(endpoints: Sequence[str], preferred: int = 0) -> tuple[str, ...]:
+    """The same with a free port where they leave it open, if it is free that one: Zenoh does not tell."""
+    return tuple(_with_port(endpoint, preferred) for endpoint in endpoints)
 
 
 def tellable(endpoints: Sequence[str]) -> tuple[str, ...]:
@@ -78,11 +78,22 @@ def _address(endpoint: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.ip_address(match[1].strip("[]"))
 
 
-def _with_port(endpoint: str) -> str:
+def _with_port(endpoint: str, preferred: int) -> str:
     match = ENDPOINT.match(endpoint)
     if match is None or int(match[2]):
         return endpoint
     address = _address(endpoint)
+    port = _bound(address, preferred) or _bound(address, 0)
+    return f"{endpoint.rpartition(':')[0]}:{port}"
+
+
+def _bound(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> int:
+    """The port if it can be had, for 0 one that can; 0 where it cannot."""
     with socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6) as probe:
-        probe.bind((str(address), 0))
-        return f"{endpoint.rpartition(':')[0]}:{probe.getsockname()[1]}"
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Zenoh does
+        try:
+            probe.bind((str(address), port))
+            probe.listen()
+        except OSError:
+            return 0
+        return int(probe.getsockname()[1])
