@@ -1,18 +1,21 @@
-"""Vectors of what is sealed: a private network, and an encrypted round with its certificate."""
+"""Vectors of what is sealed, or attached: a private network, rounds and their certificates."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import msgspec
 
 from dicast.base.codec import decode, encode
 from dicast.base.crypto import KeyPair
-from dicast.base.nip44 import conversation_key
+from dicast.base.nip44 import conversation_key, seal
 from dicast.base.types import EventId, Json, NodeId, Now, RequestId
 from dicast.consensus.frame import Frame
 from dicast.consensus.judge import judge
 from dicast.consensus.selection import commit_digest, selection_salt_hash
+from dicast.protocol.attached import AttachedQuestion, attachment_of, blob_of
 from dicast.protocol.casework import case_of
-from dicast.protocol.certificate import make_certificate, verdict_signature, verify
+from dicast.protocol.certificate import Fault, make_certificate, verdict_signature, verify
 from dicast.protocol.envelope import Packet, make_packet, sign_packet, tags_for, topic_of
 from dicast.protocol.messages import (
     Admission,
@@ -41,14 +44,85 @@ REQUESTER = KeyPair.from_seed(b"requester")
 MEMBERS = [KeyPair.from_seed(b"member %d" % number) for number in range(3)]
 SALT, ROUND_KEY = "5a" * 32, bytes(range(32))
 ANSWERS = ("Yes.", "yes", "No.")
+NODES = ("ws://192.0.2.1:7780",)
 USAGE = Usage(prompt_tokens=9, completion_tokens=1, first_token_ms=5, total_ms=11)
 
 
 def generate() -> dict[str, Json]:
     """File name -> content."""
     return {
-        "sealed.json": {"private": private_vectors(), "encrypted": encrypted_vectors(), "streams": streams()}
+        "sealed.json": {"private": private_vectors(), "encrypted": encrypted_vectors(), "streams": streams()},
+        "attached.json": {
+            "plain": attached_vectors("Is Paris the capital of France? Zürich is not. 🌍", None),
+            "encrypted": attached_vectors(
+                "Is Paris the capital of France? Take your time. " * 1_500, ROUND_KEY
+            ),
+            "refused": list(hostile_certificates()),
+        },
     }
+
+
+def attached_vectors(prompt: str, key: bytes | None) -> Json:
+    """A round whose question is attached (this one in two sealed pieces), and its certificate."""
+    messages = (Message("system", "Answer yes or no."), Message("user", prompt))
+    blob = blob_of(messages, key)
+    data = attached_certificate(messages, blob, key)
+    return {
+        "round_key": "" if key is None else key.hex(),
+        "attachment": msgspec.to_builtins(attachment_of(blob, NODES)),
+        "blob": blob.decode(),
+        "messages": msgspec.to_builtins(messages),
+        "certificate": data.decode(),
+        "verification": msgspec.to_builtins(verify(data, None)),
+    }
+
+
+def attached_certificate(messages: tuple[Message, ...], blob: bytes, key: bytes | None) -> bytes:
+    """The certificate of a round that names this blob, whatever it holds."""
+    told = msgspec.structs.replace(request(), messages=messages)
+    asked = msgspec.structs.replace(told, messages=(), attachment=attachment_of(blob, NODES))
+    sent = asked if key is None else seal_request(REQUESTER, key, asked)
+    round_ = Round(make_packet(REQUESTER, TOPIC, sent, NOW), asked, 0, NOW.unix_ms, key)
+    round_.learn(told)
+    hear_everything(round_)
+    sheet = decode(make_certificate(round_, judge(case_of(round_, {})), {}).rstrip(b"\n"))
+    assert isinstance(sheet, dict), "a certificate is an object"
+    return encode({**sheet, "attached": blob.decode()}) + b"\n"
+
+
+def hostile_certificates() -> Iterator[Json]:
+    """Certificates whose attached question is not one, and the fault that each has."""
+    short = (Message("user", "Is it?"),)
+    text = encode(AttachedQuestion(short))
+    blob, sealed = blob_of(short, None), blob_of(short, ROUND_KEY)
+    good = decode(attached_certificate(short, blob, None).rstrip(b"\n"))
+    assert isinstance(good, dict), "a certificate is an object"
+    long = blob_of((Message("user", "x" * 70_000),), ROUND_KEY)
+    first, second = long.split(b"\n")
+    for name, hostile, key in (
+        ("no JSON", b"Is it?", None),
+        ("white space", b" " + text, None),
+        ("no messages", b'{"messages":[]}', None),
+        ("sealed in a plain round", sealed, None),
+        ("plain in an encrypted round", blob, ROUND_KEY),
+        ("another nonce", seal(text, ROUND_KEY, bytes(32)).encode(), ROUND_KEY),
+        ("another key", blob_of(short, bytes(32)), ROUND_KEY),
+        ("pieces swapped", second + b"\n" + first, ROUND_KEY),
+        ("a piece left out", first, ROUND_KEY),
+        ("a line feed at the end", sealed + b"\n", ROUND_KEY),
+    ):
+        data = attached_certificate(short, hostile, key)
+        yield {"name": name, "certificate": data.decode(), "fault": Fault.ATTACHMENT_WRONG.value}
+    for name, changes, fault in (
+        ("missing", {}, Fault.ATTACHMENT_WRONG),
+        ("another question", {"attached": '{"messages":[{"content":"Is she?","role":"user"}]}'}, None),
+        ("cut", {"attached": blob.decode()[:-1]}, None),
+        ("empty", {"attached": ""}, Fault.SHAPE),
+        ("no text", {"attached": 1}, Fault.SHAPE),
+    ):
+        rest = {word: value for word, value in good.items() if word != "attached"}
+        wanted = (fault or Fault.ATTACHMENT_WRONG).value
+        yield {"name": name, "certificate": encode({**rest, **changes}).decode() + "\n", "fault": wanted}
 
 
 def streams() -> Json:
@@ -143,7 +217,7 @@ def hear_everything(round_: Round) -> list[Packet]:
     round_.hear_quorum(sealed := say(REQUESTER, quorum, EventId(round_.id)), quorum)
     reveals: list[Packet] = []
     for key, answer in zip(MEMBERS, ANSWERS, strict=True):
-        body = spoken(reveal(key, answer), key.node_id, ROUND_KEY)
+        body = spoken(reveal(key, answer), key.node_id, round_.key)
         assert body is not None, "the answers of the vectors are short"
         reveals.append(packet := say(key, body, sealed.id))
         round_.hear_reveal(packet, body)

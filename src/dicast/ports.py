@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from dicast.protocol.messages import OfferedModel
+from dicast.protocol.messages import Attachment, OfferedModel
 from dicast.protocol.outputs import StartInference, Write
 
 
@@ -127,6 +127,22 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         """The packed bits of each text, most significant bit first, in order."""
+        ...
+
+
+class Blobs(Protocol):
+    """Attached questions of rounds: kept where others can fetch them. Raises `AdapterError` and no other."""
+
+    async def keep(self, attachment: Attachment, data: bytes) -> None:
+        """Give it to whoever asks, until it is released; returns once it is there."""
+        ...
+
+    async def fetch(self, attachment: Attachment, nodes: Sequence[str]) -> bytes:
+        """Get it from one of these nodes, or wherever else it may be, and keep it; one try."""
+        ...
+
+    async def release(self, sha256: str) -> None:
+        """No round needs it any more."""
         ...
 
 

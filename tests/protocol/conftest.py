@@ -16,6 +16,8 @@ from dicast.embedders.memory import MemoryEmbedder
 from dicast.protocol.inputs import (
     Asked,
     BeaconSeen,
+    BlobFetched,
+    BlobMissing,
     Embedded,
     InferenceFinished,
     Input,
@@ -30,8 +32,11 @@ from dicast.protocol.outputs import (
     Batch,
     CancelInference,
     Delete,
+    DropBlob,
+    FetchBlob,
     Put,
     Report,
+    ShareBlob,
     StartEmbedding,
     StartInference,
 )
@@ -69,6 +74,13 @@ class Network:
         self.queue: deque[tuple[Host, Input]] = deque()
         self.wires: list[bytes] = []
         self.drop: Callable[[Host, bytes], bool] = lambda _host, _wire: False
+        self.blobs: dict[str, bytes] = {}
+        self.fetches: list[tuple[Host, FetchBlob]] = []
+        self.dropped: list[tuple[Host, DropBlob]] = []
+        self.fetch: Callable[[bytes | None], bytes | None] = lambda blob: blob
+        """What a fetch brings in place of what was shared; None: nobody gives it."""
+        self.serves = True
+        """Whether a fetch is answered at all."""
 
     @property
     def now(self) -> Now:
@@ -126,6 +138,16 @@ class Network:
             case StartEmbedding(job_id, name, texts):
                 bits = tuple(one.hex() for one in host.embed(texts))
                 self.queue.append((host, Embedded(job_id, name, bits)))
+            case ShareBlob(_, attachment, data):
+                self.blobs[attachment.sha256] = data
+            case FetchBlob():
+                self.fetches.append((host, run))
+                blob = self.fetch(self.blobs.get(run.attachment.sha256))
+                if self.serves:
+                    missing = BlobMissing(run.request_id, "nobody has it")
+                    self.queue.append((host, missing if blob is None else BlobFetched(run.request_id, blob)))
+            case DropBlob():
+                self.dropped.append((host, run))
             case CancelInference():
                 pass
             case _:

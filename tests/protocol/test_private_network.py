@@ -14,13 +14,14 @@ from dicast.base.errors import ConfigurationError, RemoteProtocolError
 from dicast.base.events import encode_event, sign_event
 from dicast.base.types import EventId, Now
 from dicast.embedders.memory import MemoryEmbedder
+from dicast.protocol.attached import messages_in
 from dicast.protocol.certificate import CertificateError, Fault, verify
 from dicast.protocol.envelope import PacketReader, make_packet, parse_packet, sign_packet, tags_for
 from dicast.protocol.inputs import Asked, PacketReceived
 from dicast.protocol.messages import STREAMING, Announcement, Commit, Kind, Message, Role
 from dicast.protocol.network import NetworkSecret, network_secret, topic_of
 from dicast.protocol.node import Node
-from dicast.protocol.outputs import AskRefused, CertificateReady, PacketRefused, PeerSeen, RoundDecided
+from dicast.protocol.outputs import CertificateReady, PacketRefused, PeerSeen, RoundDecided
 
 SECRET = network_secret("lab", "a passphrase of the lab")
 OTHER = network_secret("lab", "a passphrase of others")
@@ -149,16 +150,23 @@ def test_what_was_sealed_for_one_event_opens_for_no_other(digest, stamp, kind):
             PacketReader(SECRET).body(moved)
 
 
-def test_what_does_not_fit_once_it_is_sealed_is_refused_before_it_is_sent(network, join, question):
+def test_what_does_not_fit_once_it_is_sealed_is_attached_under_the_networks_key(network, join, question):
     asker = join(SECRET)
     network.run_for(1_000)
+    join(SECRET)
+    network.run_for(1_000)
     sent = len(network.wires)
-    long = msgspec.structs.replace(question(seats=1, quorum=1), messages=(Message("user", "\n" * 30_000),))
-    asked = msgspec.structs.replace(long, messages=(Message("user", "x" + "\n" * 30_000),))
+    messages = (Message("user", "Where is it? " + "\n" * 30_000),)
+    asked = msgspec.structs.replace(question(seats=1, quorum=1, percentage_bp=10_000), messages=messages)
     network.give(asker, Asked("a", asked))
-    [refused] = asker.reported(AskRefused)
-    assert refused.code == "prompt_too_large"
-    assert len(network.wires) == sent
+    network.run_for(10_000)
+    [blob] = network.blobs.values()
+    assert b"Where" not in blob + b"".join(network.wires[sent:])
+    assert messages_in(blob, SECRET.content_key) == messages
+    [ready] = asker.reported(CertificateReady)
+    assert verify(ready.certificate, embed, PacketReader(SECRET)).prompt == messages[0].content
+    with pytest.raises(CertificateError):
+        verify(ready.certificate, embed)
 
 
 def test_evidence_convicts_on_a_private_network_too(network, join, question):

@@ -115,10 +115,12 @@ def test_quorum_one_on_ones_own_node(network, question):
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"messages": (Message("user", '"' * 20_000),)}, "prompt_too_large"),
-        ({"messages": (Message("user", "x" * 40_000),)}, "prompt_too_large"),
+        ({"messages": (Message("user", '"' * 1_048_576),)}, "prompt_too_large"),
+        ({"messages": (Message("user", "x" * 1_100_000),)}, "prompt_too_large"),
         ({"messages": (Message("user", " "),)}, "prompt_empty"),
         ({"messages": (Message("user", "\ud800"),)}, "question_invalid"),
+        ({"messages": (Message("user", "\ud800" * 40_000),)}, "question_invalid"),
+        ({"messages": (Message("user", "x" * 200),) * 257}, "question_invalid"),
         ({"members": ("nobody",) * 5, "seats": 1}, "frame_quorum"),
         ({"members": ("nobody", "b", "c", "d", "e")}, "question_invalid"),
         ({"models": ("m" * 300,)}, "no_workers"),

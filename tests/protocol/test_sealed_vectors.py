@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from dicast.base.codec import decode, encode
 from dicast.base.crypto import KeyPair
 from dicast.base.nip44 import conversation_key
 from dicast.base.types import RequestId
-from dicast.protocol.certificate import verify
+from dicast.protocol.attached import attachment_of, blob_of, messages_in
+from dicast.protocol.certificate import CertificateError, verify
 from dicast.protocol.envelope import PacketReader
 from dicast.protocol.messages import Continue, Stream
 from dicast.protocol.network import network_secret
@@ -19,6 +21,7 @@ from dicast.protocol.round_key import heard, member_key, opened
 from dicast.protocol.stream_seal import Line, opened_text, opened_wish, sealed_text, sealed_wish
 
 ROOT = Path(__file__).resolve().parents[2]
+ATTACHED = json.loads((ROOT / "spec/vectors/attached.json").read_text())
 VECTORS = json.loads((ROOT / "spec/vectors/sealed.json").read_text())
 
 
@@ -68,3 +71,23 @@ def test_the_certificate_holds_and_proves_what_the_vector_says():
     verification = verify(row["certificate"].encode(), None)
     assert json.loads(msgspec.json.encode(verification)) == row["verification"]
     assert (verification.encrypted, verification.signed_seats) == (True, 3)
+
+
+@pytest.mark.parametrize("name", ["plain", "encrypted"])
+def test_an_attached_question_is_the_blob_that_is_written_down(name):
+    row = ATTACHED[name]
+    key = bytes.fromhex(row["round_key"]) or None
+    messages = messages_in(row["blob"].encode(), key)
+    assert json.loads(msgspec.json.encode(messages)) == row["messages"]
+    assert blob_of(messages, key).decode() == row["blob"]
+    named = attachment_of(row["blob"].encode(), tuple(row["attachment"]["nodes"]))
+    assert json.loads(msgspec.json.encode(named)) == row["attachment"]
+    verification = verify(row["certificate"].encode(), None)
+    assert json.loads(msgspec.json.encode(verification)) == row["verification"]
+
+
+@pytest.mark.parametrize("row", ATTACHED["refused"], ids=lambda row: row["name"])
+def test_an_attached_question_that_is_none_is_refused(row):
+    with pytest.raises(CertificateError) as refused:
+        verify(row["certificate"].encode(), None)
+    assert refused.value.fault == row["fault"]

@@ -7,10 +7,10 @@ from pathlib import Path
 from dicast.simulator.checkers import CHECKERS
 from dicast.simulator.round_checkers import ROUND_CHECKERS
 from dicast.simulator.scenario import ADVERSARIES
-from dicast.simulator.watchers import RebuiltIsTheSame, RefusalsChangeNothing, check_memory
+from dicast.simulator.watchers import RebuiltIsTheSame, RefusalsChangeNothing, check_blobs, check_memory
 
 PAGE = (Path(__file__).parents[2] / "spec/30-simulation.md").read_text()
-WATCHERS = (RebuiltIsTheSame, RefusalsChangeNothing, check_memory)
+WATCHERS = (RebuiltIsTheSame, RefusalsChangeNothing, check_blobs, check_memory)
 
 
 def test_the_page_names_every_adversary_and_every_checker():

@@ -9,10 +9,13 @@ import { vectors } from "./vectors.ts";
 const { certificate } = vectors("packets.json");
 
 const { encrypted } = vectors("sealed.json");
+const attached = vectors("attached.json");
 
 test.each([
   ["open", certificate.text, certificate.verification],
   ["encrypted", encrypted.certificate, encrypted.verification],
+  ["attached", attached.plain.certificate, attached.plain.verification],
+  ["attached and encrypted", attached.encrypted.certificate, attached.encrypted.verification],
 ])("the %s certificate holds and proves what is written down", (_, text, written) => {
   const found = verifyCertificate(toUtf8(text));
   expect(encode(found.verdict)).toBe(encode(written.verdict));
@@ -53,6 +56,20 @@ test("an encrypted round needs its own key", () => {
   const plain = JSON.parse(certificate.text);
   expect(refused(plain)).toBe(null);
   for (const round_key of [whole.round_key, null, "", [], [whole.round_key], 0]) expect(refused({ ...plain, round_key })).toBe("shape");
+});
+
+test("an attached question that is none is refused as written down", () => {
+  for (const { name, certificate: text, fault } of attached.refused) {
+    let found = "";
+    try {
+      verifyCertificate(toUtf8(text));
+    } catch (error) {
+      found = (error as CertificateError).fault;
+    }
+    expect(found, name).toBe(fault);
+  }
+  const plain = { ...JSON.parse(certificate.text), attached: "x" };
+  expect(() => verifyCertificate(toUtf8(encode(plain)))).toThrow("shape");
 });
 
 test("every changed character breaks it", { timeout: 60_000 }, () => {

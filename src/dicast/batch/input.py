@@ -13,7 +13,7 @@ FILE_BYTES_MAX = 200 * 1024 * 1024
 """As OpenAI allows for a batch."""
 LINES_MAX = 50_000
 """As OpenAI allows for a batch."""
-LINE_BYTES_MAX = 1024 * 1024 + 4096
+LINE_BYTES_MAX = 2 * 1024 * 1024 + 4096
 """A body as large as any request's, and what a batch writes around it."""
 
 
@@ -64,7 +64,7 @@ def _check(lines: list[Line], text: bytes, place: int) -> None:
         raise Rejection(
             "batch_line_too_large",
             f"Line {len(lines)} has more than {LINE_BYTES_MAX} bytes.",
-            "Shorten it: a question is at most 32 KiB.",
+            "Shorten it: a question is at most 1 MiB.",
         )
     if len(lines) > LINES_MAX:
         raise Rejection(

@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dicast.base.errors import AdapterError, ConfigurationError
-from dicast.base.limits import PROMPT_BYTES_MAX
+from dicast.base.limits import ATTACHED_PROMPT_BYTES_MAX
 from dicast.cli.common import ASKING, DEFAULTS, FRAME, NOWHERE, Common, Meeting, OrStandardInput, Repeated
 from dicast.cli.exit_codes import Exit
 from dicast.cli.output import fields_of, note, print_result, printable
@@ -220,7 +220,7 @@ def _read_prompt(given: str) -> str:
         raise ConfigurationError(
             "prompt_missing", "There is no question.", 'For example: dicast ask "Who wrote Hamlet?"'
         )
-    content = sys.stdin.buffer.read(PROMPT_BYTES_MAX + 4096)
+    content = sys.stdin.buffer.read(ATTACHED_PROMPT_BYTES_MAX + 4096)
     try:
         return content.decode().strip("\n")
     except UnicodeDecodeError as error:

@@ -29,6 +29,8 @@ QUOTA_BYTES = 20 << 30  # three models of the size that home machines run
 ABANDONED_SECONDS = 14 * 24 * 3600  # a download that nobody went on with for so long is thrown away by `gc`
 BLOBS_MAX = 65_536  # files of one folder; more is not what this store is for
 MANIFEST, PIN, PART, TORRENT = ".manifest", ".pin", ".part", ".torrent"
+FOR_A_ROUND = b"round"
+"""In a pin: an open round needs the blob, not a person."""
 
 _BLOB = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LEFT_OVER = re.compile(r"\.add-[0-9a-f]+", re.ASCII)
@@ -70,6 +72,44 @@ class BlobStore:
                 return self._accept(temporary, manifest, pin=pin)
             finally:
                 temporary.unlink(missing_ok=True)
+
+    def hold(self, sha256: str, data: bytes) -> Path:
+        """Keep bytes of this SHA-256 for a round, until they are let go."""
+        path = self.path(sha256)
+        if path is None:
+            with _disk_errors():
+                self._prepare()
+                loaded = self.folder / f".add-{secrets.token_hex(8)}"
+                try:
+                    loaded.write_bytes(data)
+                    self.add(loaded, pin=False)
+                finally:
+                    loaded.unlink(missing_ok=True)
+            path = self.folder / sha256
+        self.claim(sha256)
+        return path
+
+    def claim(self, sha256: str) -> None:
+        """A round needs a blob that is here: it stays whatever the quota. A person's pin is left alone."""
+        mark = self.folder / f"{sha256}{PIN}"
+        with _disk_errors():
+            if not mark.exists():
+                mark.write_bytes(FOR_A_ROUND)
+
+    def let_go(self, sha256: str) -> None:
+        """No round needs it any more: it goes when room is needed; what there is of a download goes now."""
+        with _disk_errors():
+            mark = self.folder / f"{sha256}{PIN}"
+            if mark.exists() and mark.read_bytes() == FOR_A_ROUND:
+                mark.unlink(missing_ok=True)
+            if not (self.folder / sha256).exists():
+                self.remove(sha256)
+
+    def let_all_go(self) -> None:
+        """A node starts: what rounds needed before, they say again."""
+        for blob in self.blobs():
+            if blob.is_pinned:
+                self.let_go(blob.sha256)
 
     def path(self, sha256: str) -> Path | None:
         """Where a whole blob lies, None when it is not here. Counts as a use of it."""

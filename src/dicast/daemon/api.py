@@ -7,14 +7,15 @@ from typing import Annotated, Any, get_args
 import msgspec
 
 from dicast.base import errors
+from dicast.base.limits import ATTACHED_BYTES_MAX
 from dicast.consensus.verdict import Verdict
 from dicast.daemon import history
 from dicast.daemon.settings_view import SettingRecord
 from dicast.daemon.tellings import DownloadMoved, LogLine, Told
 from dicast.protocol.messages import Admission, Message, OfferedModel, Usage
 
-CALL_BYTES_MAX = 256 * 1024
-"""A question is at most 32 KiB of prompt, six times that when every character is escaped, and its options."""
+CALL_BYTES_MAX = ATTACHED_BYTES_MAX + 256 * 1024
+"""The longest question as JSON that can be attached, and its options."""
 REPLY_BYTES_MAX = 64 * 1024 * 1024
 """A certificate of 256 full reveals is 12 MB, a third more in base64, twice over while it is read."""
 

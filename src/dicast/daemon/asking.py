@@ -9,6 +9,7 @@ import msgspec
 
 from dicast.base.errors import ConfigurationError, Rejection
 from dicast.base.limits import (
+    ATTACHED_PROMPT_BYTES_MAX,
     ATTEMPTS_MAX,
     DEADLINE_MS_MAX,
     DEADLINE_MS_MIN,
@@ -33,8 +34,9 @@ from dicast.consensus.frame import (
 )
 from dicast.daemon.api import AskOptions, PeerRecord, PlanResult
 from dicast.daemon.config_schema import AskSettings
+from dicast.protocol.attached import SERVING
 from dicast.protocol.inputs import Question
-from dicast.protocol.messages import ENCRYPTED_MEMBERS_MAX, Admission, Message
+from dicast.protocol.messages import ENCRYPTED_MEMBERS_MAX, Admission, Message, prompt_text
 
 DISHONEST_SHARES = (0.1, 0.2, 0.3)
 """Shares of dishonest nodes for which people are shown the chance of a false answer."""
@@ -137,7 +139,7 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> PlanResult
         own_only=not options.members and question.members == (known.own.node_id,),
         deadline_ms=frame.deadline_ms,
         models=question.models,
-        warnings=tuple(_warnings(frame, seats)),
+        warnings=tuple(_warnings(question, known.own)),
         encrypted=question.encrypted,
     )
 
@@ -164,11 +166,11 @@ def _check_prompt(options: AskOptions) -> None:
         ) from None
     if not options.prompt.strip():
         raise Rejection("prompt_empty", "The prompt is empty.", 'For example: dicast ask "Who wrote Hamlet?"')
-    if size > PROMPT_BYTES_MAX:
+    if size > ATTACHED_PROMPT_BYTES_MAX:
         raise Rejection(
             "prompt_too_large",
-            f"The prompt has {size} bytes; at most {PROMPT_BYTES_MAX} fit into a request.",
-            "Shorten it; longer prompts need a content store, which does not exist yet.",
+            f"The prompt has {size} bytes; at most {ATTACHED_PROMPT_BYTES_MAX} travel.",
+            "Shorten it, or ask about its parts one by one.",
         )
 
 
@@ -276,7 +278,14 @@ def _counted(nodes: int) -> str:
     return "1 node is" if nodes == 1 else f"{nodes} nodes are"
 
 
-def _warnings(frame: Frame, seats: int) -> Iterable[str]:
+def _warnings(question: Question, own: PeerRecord) -> Iterable[str]:
+    frame, seats = question.frame, question.seats
+    is_long = len(prompt_text(question.messages).encode()) > PROMPT_BYTES_MAX
+    if is_long and question.members != (own.node_id,) and SERVING not in own.addresses:
+        yield (
+            f"The prompt is over {PROMPT_BYTES_MAX} bytes: members fetch it from this node, which gives it "
+            "only where its WebSocket transport listens (transports.websocket.listen)."
+        )
     if seats == 1:
         yield "One node answers: the answer is not verified."
     elif is_minority(frame):

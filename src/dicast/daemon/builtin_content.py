@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.content.fetch import Fetched, Fetcher
 from dicast.content.manifest import Magnet, Manifest, ManifestError, is_hash, magnet_of, parse_magnet
+from dicast.content.scanning import silent
 from dicast.content.serving import BlobPages
 from dicast.content.sources import HttpSource, Source, mesh_source
 from dicast.content.store import BlobStore
@@ -21,6 +23,7 @@ from dicast.daemon.config_schema import Settings
 from dicast.daemon.paths import Paths
 from dicast.daemon.plugins import Pages
 from dicast.daemon.private_network import topic_in
+from dicast.protocol.messages import Attachment
 
 FOLDER = "blobs"
 SOURCES_MAX = 16
@@ -110,6 +113,57 @@ async def _by_torrent(
     if pin:
         store.pin(asked.sha256, pinned=True)
     return Fetched(store.folder / asked.sha256, manifest, {"bittorrent": manifest.size}, ())
+
+
+class QuestionBlobs:
+    """Attached questions in the store of a node, from the nodes and mirrors that may have them."""
+
+    def __init__(self, settings: Settings, paths: Paths) -> None:
+        self._settings = settings
+        self._store = blob_store(settings, paths)
+        self._is_fresh = True
+        self._first = asyncio.Lock()
+
+    async def keep(self, attachment: Attachment, data: bytes) -> None:
+        """Whole and on disk, where the mesh serves it."""
+        await self._begin()
+        await asyncio.to_thread(self._store.hold, attachment.sha256, data)
+
+    async def fetch(self, attachment: Attachment, nodes: Sequence[str]) -> bytes:
+        """From the store, else from every source at once; each chunk is checked against the root."""
+        await self._begin()
+        sha256 = attachment.sha256
+        asked = Wanted(sha256, (), tuple(node for node in nodes if _is_node(node)))
+        if await asyncio.to_thread(self._store.path, sha256) is None:
+            sources = _sources(self._settings, asked)
+            if not sources:
+                raise AdapterError("blob_nowhere", "The requester names no address to fetch it from.")
+            fetcher = Fetcher(self._store, sha256, lambda found: _is_of(found, attachment))
+            await fetcher.fetch(sources, silent)
+        await asyncio.to_thread(self._store.claim, sha256)
+        return await asyncio.to_thread((self._store.folder / sha256).read_bytes)
+
+    async def release(self, sha256: str) -> None:
+        """It may go when room is needed."""
+        await asyncio.to_thread(self._store.let_go, sha256)
+
+    async def _begin(self) -> None:
+        async with self._first:
+            if self._is_fresh:
+                await asyncio.to_thread(self._store.let_all_go)
+                self._is_fresh = False
+
+
+def _is_node(address: str) -> bool:
+    try:
+        return address.startswith(("ws://", "wss://")) and bool(_checked(address))
+    except ConfigurationError:
+        return False
+
+
+def _is_of(manifest: Manifest, attachment: Attachment) -> bool:
+    """Does a manifest describe the blob that a request names? Only then a chunk is asked for."""
+    return (manifest.size, manifest.root) == (attachment.size, attachment.root)
 
 
 def pages(settings: Settings, paths: Paths) -> Pages | None:

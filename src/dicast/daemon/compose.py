@@ -66,7 +66,9 @@ def compose(settings: Settings, paths: Paths, identity: Identity, log: Log) -> C
     except BaseException:
         store.close()
         raise
-    driver = Driver(node, Parts(store, transports, engines, embedders, beacons, given=given), log)
+    blobs = builtin_content.QuestionBlobs(settings, paths)
+    parts = Parts(store, transports, engines, embedders, beacons, given=given, blobs=blobs)
+    driver = Driver(node, parts, log)
     return Composed(driver, Service(driver, settings, offers), offers)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from dicast.base.errors import AdapterError
 from dicast.base.types import Now, RequestId
+from dicast.daemon.attached_blobs import AttachedBlobs, NoBlobs
 from dicast.daemon.clock import RealClock
 from dicast.daemon.commits import Commits
 from dicast.daemon.discovery import Discovery
@@ -24,11 +25,12 @@ from dicast.daemon.packet_kinds import PacketKinds
 from dicast.daemon.subscriptions import Reports
 from dicast.daemon.tellings import InferenceStarted, inference_ended
 from dicast.daemon.watch import Watch
-from dicast.ports import Embedder, Engine, Finder, Store, Transport
+from dicast.ports import Blobs, Embedder, Engine, Finder, Store, Transport
+from dicast.protocol.attached import SERVING
 from dicast.protocol.inputs import InferenceFailed, InferenceFinished, Input, TimeReached
 from dicast.protocol.messages import OfferedModel
 from dicast.protocol.node import Node
-from dicast.protocol.outputs import Batch, StartInference
+from dicast.protocol.outputs import Batch, DropBlob, FetchBlob, ShareBlob, StartInference
 from dicast.protocol.places import Place
 
 INPUTS_A_GROUP = 32
@@ -54,6 +56,7 @@ class Parts(msgspec.Struct, frozen=True):
     sources: Sequence[Source] = ()
     finders: Sequence[Finder] = ()
     given: Sequence[Place] = ()
+    blobs: Blobs = NoBlobs()
 
 
 class DriverCounts(msgspec.Struct):
@@ -80,6 +83,7 @@ class Driver:
         self._log = log
         self._commits = Commits(parts.store, self._act)
         self._effects = Effects(parts.engines, parts.embedders, self._own_input, self._bug_found, log)
+        self._attached = AttachedBlobs(parts.blobs, self._serving_peers, self._own_input, log)
         self.discovery = Discovery(parts.transports, parts.finders, parts.given, self._own_input, log)
         self._own: deque[Input] = deque()
         self._packets = Inbox()
@@ -194,12 +198,20 @@ class Driver:
         for errand in batch.errands:
             self.discovery.perform(errand)
         for run in batch.runs:
+            if isinstance(run, ShareBlob | FetchBlob | DropBlob):
+                self._attached.perform(run)
+                continue
             if isinstance(run, StartInference):
                 self.reports.tell(InferenceStarted(run.request_id, run.model))
             self._effects.perform(run)
         assert not batch.submits, "version 1 has no rails"
         for report in batch.reports:
             self.reports.tell(report)
+
+    def _serving_peers(self) -> Sequence[str]:
+        """Where other nodes give blobs, as they announced."""
+        offers = (peer.offer.addresses.get(SERVING, ()) for peer in self.node.peers())
+        return tuple(addresses[0] for addresses in offers if addresses)
 
     def _now(self) -> Now:
         now = self.clock.now()
@@ -261,6 +273,7 @@ class Driver:
             task.cancel()
         self.reports.close()
         await self._effects.close()
+        await self._attached.close()
         await self.discovery.stop()
         await self.transports.stop()
         self._commits.close()

@@ -23,7 +23,7 @@ from dicast.protocol.inputs import (
     ModelsChanged,
 )
 from dicast.protocol.messages import OfferedModel
-from dicast.protocol.outputs import CancelInference, Run, StartEmbedding, StartInference
+from dicast.protocol.outputs import CancelInference, StartEmbedding, StartInference, Work
 
 MODELS_LOOK_S = 60.0
 """How often engines are asked what they can run: a newly pulled model is offered within a minute."""
@@ -62,7 +62,7 @@ class Effects:
         self._tasks: set[asyncio.Task[None]] = set()
         self._embedding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedding")
 
-    def perform(self, run: Run) -> None:
+    def perform(self, run: Work) -> None:
         """Start or cancel one piece of work."""
         match run:
             case StartInference():

@@ -17,7 +17,7 @@ from dicast.consensus.verdict import Verdict
 from dicast.daemon.subscriptions import Reports
 from dicast.daemon.tellings import Told
 from dicast.ports import Store
-from dicast.protocol.disclosed import opened_events
+from dicast.protocol.disclosed import attached_messages, opened_events
 from dicast.protocol.messages import Kind, Request, prompt_text
 from dicast.protocol.network import NetworkSecret
 from dicast.protocol.node import Node
@@ -100,6 +100,7 @@ class _Sheet(msgspec.Struct, frozen=True):
     verdict: Verdict
     recomputed: dict[str, dict[str, str]] = {}
     round_key: str = ""
+    attached: str = ""
 
 
 _SHEETS = msgspec.json.Decoder(_Sheet)
@@ -228,7 +229,8 @@ def _certified_papers(request_id: str, certificate: bytes, secret: NetworkSecret
     sheet = _SHEETS.decode(certificate)
     verdict = sheet.verdict
     key = bytes.fromhex(sheet.round_key) if sheet.round_key else None
-    events = opened_events(sheet.events, secret, key)
+    messages = attached_messages(sheet.attached, secret, key)
+    events = opened_events(sheet.events, secret, key, messages)
     request = _REQUESTS.decode(events[0].content)
     kinds = [event.kind for event in sheet.events]
     summary = msgspec.structs.replace(

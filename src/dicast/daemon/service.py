@@ -137,6 +137,7 @@ class Service:
             load=self._driver.node.load,
             software=self._offers.software,
             is_self=True,
+            addresses=self._driver.discovery.addresses,
         )
 
     def known(self) -> Known:

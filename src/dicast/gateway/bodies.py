@@ -13,10 +13,10 @@ from dicast.gateway.errors import GatewayError
 from dicast.gateway.replies import ClientGoneError
 
 T = TypeVar("T")
-BODY_BYTES_MAX = 1024 * 1024
-"""32 KiB of prompt, six times that when every character is escaped, and room for what clients add."""
+BODY_BYTES_MAX = 2 * 1024 * 1024
+"""1 MiB of prompt, twice that when every character is escaped by a backslash: larger ones cannot travel."""
 BODY_TIMEOUT_S = 10.0
-"""A mebibyte in ten seconds is 0.8 Mbit/s; whoever is slower holds a connection for nothing."""
+"""Two mebibytes in ten seconds are 1.7 Mbit/s; whoever is slower holds a connection for nothing."""
 
 
 async def read_body(request: Request, kind: type[T], timeout_s: float = BODY_TIMEOUT_S) -> T:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dicast.base.limits import PROMPT_BYTES_MAX
+from dicast.base.limits import ATTACHED_PROMPT_BYTES_MAX
 from dicast.gateway.errors import GatewayError, invalid, unsupported
 from dicast.gateway.tools import written_call
 from dicast.protocol.messages import Message
@@ -158,5 +158,5 @@ def check_size(messages: list[Message]) -> None:
         size = sum(len(message.content.encode()) for message in messages)
     except UnicodeEncodeError as error:
         raise invalid("messages", "a text holds half a character (a lone surrogate).") from error
-    if size > PROMPT_BYTES_MAX:
-        raise too_long(f"The messages have {size} bytes; at most {PROMPT_BYTES_MAX} fit into a request.")
+    if size > ATTACHED_PROMPT_BYTES_MAX:
+        raise too_long(f"The messages have {size} bytes; at most {ATTACHED_PROMPT_BYTES_MAX} travel.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dicast.base.errors import Rejection
 from dicast.base.hashing import tagged, u32
-from dicast.base.limits import MEMBERS_MAX, PROMPT_BYTES_MAX, UNITS_MAX
+from dicast.base.limits import ATTACHED_PROMPT_BYTES_MAX, MEMBERS_MAX, PROMPT_BYTES_MAX, UNITS_MAX
 from dicast.base.types import NodeId, RequestId
 from dicast.consensus.constants import UNPROVEN_SHARE
 from dicast.consensus.frame import check_frame, largest_frame
@@ -31,11 +31,11 @@ def check_question(question: Question) -> None:
     size = len(prompt_text(question.messages).encode("utf-8", "replace"))
     if not question.messages or not prompt_text(question.messages).strip():
         raise Rejection("prompt_empty", "There is no question.", "Give a prompt.")
-    if size > PROMPT_BYTES_MAX:
+    if size > ATTACHED_PROMPT_BYTES_MAX:
         raise Rejection(
             "prompt_too_large",
-            f"The prompt has {size} bytes, at most {PROMPT_BYTES_MAX} travel in a packet.",
-            "Shorten the prompt.",
+            f"The prompt has {size} bytes; at most {ATTACHED_PROMPT_BYTES_MAX} travel.",
+            "Shorten it, or ask about its parts one by one.",
         )
     if not 1 <= question.seats <= MEMBERS_MAX:
         raise Rejection(
@@ -55,7 +55,7 @@ def check_question(question: Question) -> None:
     check_frame(question.frame, question.seats, question.admission != Admission.DRAWN)
 
 
-def is_possible(request: Request) -> bool:
+def is_possible(request: Request, prompt_bytes_max: int = PROMPT_BYTES_MAX) -> bool:
     """May this request be answered at all? What its own requester would have been refused."""
     members = set(request.members)
     listed = request.admission is Admission.LISTED
@@ -75,7 +75,7 @@ def is_possible(request: Request) -> bool:
         check_frame(request.frame, request.seats, request.admission is not Admission.DRAWN)
     except Rejection:
         return False
-    return len(prompt_text(request.messages).encode()) <= PROMPT_BYTES_MAX
+    return len(prompt_text(request.messages).encode()) <= prompt_bytes_max
 
 
 def choose_members(

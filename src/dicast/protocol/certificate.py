@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import cast
+from typing import Annotated, cast
 
 import msgspec
 
@@ -16,6 +16,7 @@ from dicast.base.types import Digest, EventId, Json, NodeId
 from dicast.consensus.case import check_case
 from dicast.consensus.judge import Verdict, judge
 from dicast.protocol.admission import is_drawn, is_possible
+from dicast.protocol.attached import attached_key, blob_of, told_by
 from dicast.protocol.casework import Bits, case_of, texts_to_embed, unlike
 from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.messages import (
@@ -30,6 +31,7 @@ from dicast.protocol.messages import (
     SealedReveal,
     Signature,
 )
+from dicast.protocol.network import NetworkSecret
 from dicast.protocol.round import Conflict, Round
 from dicast.protocol.round_key import opened
 
@@ -49,6 +51,7 @@ class Fault(StrEnum):
     WRONG_NETWORK = "wrong_network"
     REQUEST_MISSING = "request_missing"
     REQUEST_IMPOSSIBLE = "request_impossible"
+    ATTACHMENT_WRONG = "attachment_wrong"
     PANEL_NOT_DRAWN = "panel_not_drawn"
     PACKET_MISPLACED = "packet_misplaced"
     PACKET_MISSING = "packet_missing"
@@ -113,6 +116,7 @@ class _Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recomputed: dict[str, dict[str, str]]
     verdict: dict[str, object]
     round_key: Hex64 = ""
+    attached: Annotated[str, msgspec.Meta(min_length=1)] = ""
 
 
 def signature_digest(
@@ -143,7 +147,9 @@ def shown_digest(verdict: Verdict, key: bytes | None) -> str:
     return hmac_sha256(key, b"dicast/sealed-verdict/1" + bytes.fromhex(verdict.digest)).hex()
 
 
-def make_certificate(round_: Round, verdict: Verdict, bits: Bits) -> bytes:
+def make_certificate(
+    round_: Round, verdict: Verdict, bits: Bits, secret: NetworkSecret | None = None
+) -> bytes:
     """The certificate of a judged round: its signed events in their order, the bits, the verdict."""
     quorum, close = round_.ends()
     assert round_.close_body is not None, "a closed round has a close"
@@ -160,6 +166,9 @@ def make_certificate(round_: Round, verdict: Verdict, bits: Bits) -> bytes:
     sheet: dict[str, Json] = {"v": 1, "events": events, "recomputed": recomputed, "verdict": verdict_value}
     if round_.key is not None:
         sheet["round_key"] = round_.key.hex()
+    if round_.attachment is not None:
+        blob = blob_of(round_.request.messages, attached_key(round_.key, secret))
+        sheet["attached"] = blob.decode()
     return encode(sheet) + b"\n"
 
 
@@ -176,8 +185,7 @@ def verify(
     sheet = _decode(data)
     reader = reader or PacketReader()
     packets = [_signed(event, reader) for event in sheet.events]
-    key = bytes.fromhex(sheet.round_key) if sheet.round_key else None
-    round_ = _replay(packets, reader, key)
+    round_ = _replay(packets, reader, sheet)
     panel = _panel_proof(round_, beacons or {})
     bits, embeddings = _bits(round_, sheet.recomputed, embed)
     try:
@@ -196,7 +204,7 @@ def verify(
         prompt="\n".join(message.content for message in request.messages),
         verdict=verdict,
         admission=request.admission,
-        encrypted=key is not None,
+        encrypted=round_.key is not None,
         attempt=request.attempt,
         previous=request.previous,
         embeddings=embeddings,
@@ -231,7 +239,7 @@ def _signed(event: dict[str, object], reader: PacketReader) -> Packet:
     return packet
 
 
-def _replay(packets: list[Packet], reader: PacketReader, key: bytes | None) -> Round:
+def _replay(packets: list[Packet], reader: PacketReader, sheet: _Sheet) -> Round:
     """Let a fresh round hear the packets in order: each must be accepted."""
     round_: Round | None = None
     for packet in packets:
@@ -241,7 +249,7 @@ def _replay(packets: list[Packet], reader: PacketReader, key: bytes | None) -> R
             fault = Fault.SEALED if is_payload(packet.event.content) else Fault.SHAPE
             raise CertificateError(fault, f"event {packet.id}: {error.message}") from error
         if round_ is None:
-            round_ = _opened(packet, body, key)
+            round_ = _opened(packet, body, sheet, reader.secret)
         else:
             _hear(round_, packet, body)
     if round_ is None or round_.quorum is None or round_.close is None:
@@ -253,7 +261,8 @@ def _replay(packets: list[Packet], reader: PacketReader, key: bytes | None) -> R
     return round_
 
 
-def _opened(packet: Packet, body: object, key: bytes | None) -> Round:
+def _opened(packet: Packet, body: object, sheet: _Sheet, secret: NetworkSecret | None) -> Round:
+    key = bytes.fromhex(sheet.round_key) if sheet.round_key else None
     if not isinstance(body, Request):
         raise CertificateError(Fault.REQUEST_MISSING, "the first event is not a request")
     if key is not None and not body.sealed:
@@ -264,7 +273,15 @@ def _opened(packet: Packet, body: object, key: bytes | None) -> Round:
         raise CertificateError(Fault.SEALED, f"the question is encrypted: {error.message}") from error
     if not is_possible(request):
         raise CertificateError(Fault.REQUEST_IMPOSSIBLE, "the request's frame or members cannot hold")
-    return Round(packet, request, 0, 0, key)
+    round_ = Round(packet, request, 0, 0, key)
+    if sheet.attached and round_.is_known:
+        raise CertificateError(Fault.SHAPE, "it brings a question to a round that has none attached")
+    if not round_.is_known:
+        try:
+            round_.learn(told_by(request, sheet.attached.encode(), attached_key(key, secret)))
+        except RemoteProtocolError as error:
+            raise CertificateError(Fault.ATTACHMENT_WRONG, error.message) from error
+    return round_
 
 
 def _hear(round_: Round, packet: Packet, body: object) -> None:

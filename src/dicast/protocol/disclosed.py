@@ -10,8 +10,9 @@ from dicast.base.codec import encode
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.events import Event, encode_event
 from dicast.base.types import NodeId
+from dicast.protocol.attached import attached_key, messages_in
 from dicast.protocol.envelope import PacketReader
-from dicast.protocol.messages import Body, Request, Reveal, SealedReveal
+from dicast.protocol.messages import Body, Message, Request, Reveal, SealedReveal
 from dicast.protocol.network import NetworkSecret
 from dicast.protocol.round_key import heard, opened
 
@@ -25,11 +26,18 @@ _SHEETS = msgspec.json.Decoder(_Sheet)
 
 
 def opened_events(
-    events: Iterable[Event], secret: NetworkSecret | None, key: bytes | None
+    events: Iterable[Event],
+    secret: NetworkSecret | None,
+    key: bytes | None,
+    messages: tuple[Message, ...] = (),
 ) -> tuple[Event, ...]:
-    """The events with what they meant as their content; what does not open is left as it is."""
+    """The events with what they meant as their content; what does not open is left as it is.
+
+    `messages` are those of an attached question, where they are known.
+    """
     reader = PacketReader(secret)
-    return tuple(_opened_event(event, reader, key) for event in events)
+    bodies = ((event, _body(event, reader, key)) for event in events)
+    return tuple(_opened_event(event, body, messages) for event, body in bodies)
 
 
 def revealed(certificate: bytes, secret: NetworkSecret | None = None) -> dict[NodeId, Reveal]:
@@ -40,8 +48,17 @@ def revealed(certificate: bytes, secret: NetworkSecret | None = None) -> dict[No
     return {NodeId(event.pubkey): body for event, body in bodies if isinstance(body, Reveal)}
 
 
-def _opened_event(event: Event, reader: PacketReader, key: bytes | None) -> Event:
-    body = _body(event, reader, key)
+def attached_messages(attached: str, secret: NetworkSecret | None, key: bytes | None) -> tuple[Message, ...]:
+    """The attached question of a certificate of our own; nothing where there is none, or it does not open."""
+    try:
+        return messages_in(attached.encode(), attached_key(key, secret)) if attached else ()
+    except RemoteProtocolError:
+        return ()
+
+
+def _opened_event(event: Event, body: Body | None, messages: tuple[Message, ...]) -> Event:
+    if isinstance(body, Request) and body.attachment is not None and messages:
+        body = msgspec.structs.replace(body, messages=messages, attachment=None)
     return event if body is None else msgspec.structs.replace(event, content=encode(body).decode())
 
 

@@ -56,6 +56,11 @@ class PacketReader:
     def __init__(self, secret: NetworkSecret | None = None) -> None:
         self._secret = secret
 
+    @property
+    def secret(self) -> NetworkSecret | None:
+        """Of the private network that it reads."""
+        return self._secret
+
     def parse(self, wire: bytes) -> Packet:
         """The packet in `wire`; raises `RemoteProtocolError` whose code is a `Refusal`."""
         return parse_packet(wire)

@@ -93,6 +93,20 @@ class EmbeddingFailed(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class BlobFetched(msgspec.Struct, frozen=True):
+    """A `FetchBlob` was answered; whether these are the bytes, the node looks itself."""
+
+    request_id: RequestId
+    data: bytes
+
+
+class BlobMissing(msgspec.Struct, frozen=True):
+    """Nobody gave a blob in time; `reason` is for people."""
+
+    request_id: RequestId
+    reason: str = ""
+
+
 class BeaconSeen(msgspec.Struct, frozen=True):
     """A public randomness beacon published a round's value (hex)."""
 
@@ -141,6 +155,8 @@ Input = (
     | InferenceFailed
     | Embedded
     | EmbeddingFailed
+    | BlobFetched
+    | BlobMissing
     | BeaconSeen
     | ModelsChanged
     | LinksSeen

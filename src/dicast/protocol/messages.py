@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from dicast.base.limits import ATTACHED_BYTES_MAX
 from dicast.consensus.frame import Frame
 
 PANEL_CANDIDATES_MAX = 512
@@ -115,6 +116,7 @@ class DeclineReason(StrEnum):
     ANSWER_TOO_LARGE = "answer_too_large"
     ANSWER_MALFORMED = "answer_malformed"
     BEACON_PUBLIC = "beacon_public"
+    QUESTION_MISSING = "question_missing"
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +124,18 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+class Attachment(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Names the blob that holds a request's messages: SHA-256 and number of its bytes, root of its tree.
+
+    `nodes` are addresses where its requester gives it.
+    """
+
+    sha256: Hex64
+    size: Annotated[int, msgspec.Meta(ge=1, le=ATTACHED_BYTES_MAX)]
+    root: Hex64
+    nodes: Annotated[tuple[Address, ...], msgspec.Meta(max_length=4)] = ()
 
 
 class OfferedModel(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -151,6 +165,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """Opens a round. `seats` is n for listed and drawn, the most that count for open.
 
     In an encrypted round `sealed` takes the place of `messages`, and `wraps` hold its key for each member.
+    Messages that are too long for a packet lie in a blob, and `attachment` takes their place.
     """
 
     v: Version
@@ -172,10 +187,12 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     sealed: Payload = ""
     wraps: Annotated[tuple[Payload, ...], msgspec.Meta(max_length=ENCRYPTED_MEMBERS_MAX)] = ()
     streamer: Hex64OrNone = ""
+    attachment: Attachment | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.messages) == bool(self.sealed) or bool(self.wraps) != bool(self.sealed):
-            raise ValueError("a request is either open or sealed")
+        ways = bool(self.messages) + bool(self.sealed) + (self.attachment is not None)
+        if ways != 1 or bool(self.wraps) != bool(self.sealed):
+            raise ValueError("a request is open, attached or sealed")
 
 
 class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -9,6 +9,7 @@ from dicast.base.events import Event
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.protocol.acquaintance import Acquaintance
 from dicast.protocol.announcer import Announcer
+from dicast.protocol.chain import FOREIGN
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.directory import Peer
 from dicast.protocol.disclosed import opened_events
@@ -17,6 +18,8 @@ from dicast.protocol.evidence import accused_by
 from dicast.protocol.inputs import (
     Asked,
     BeaconSeen,
+    BlobFetched,
+    BlobMissing,
     Cancelled,
     Embedded,
     EmbeddingFailed,
@@ -110,6 +113,9 @@ class Node:
                 self._table.hear_embedded(happened, now)
             case EmbeddingFailed(job_id):
                 self._table.hear_embedding_failed(job_id, now)
+            case BlobFetched() | BlobMissing():
+                data = happened.data if isinstance(happened, BlobFetched) else None
+                self._table.hear_blob(happened.request_id, data, now)
             case BeaconSeen(number, value):
                 self._see_beacon(number, value, now)
             case ModelsChanged(models):
@@ -180,7 +186,7 @@ class Node:
         if round_ is None:
             return ()
         events = (packet.event for packet in round_.packets()[:most])
-        return opened_events(events, self.secret, round_.key)
+        return opened_events(events, self.secret, round_.key, round_.request.messages)
 
     @property
     def secret(self) -> NetworkSecret | None:
@@ -241,13 +247,13 @@ class Node:
             return self._acquaintance.refusal_of(packet)
         if packet.predecessor is None:
             return None
-        request_id = self._table.round_id_of(packet.predecessor, now)
+        request_id = self._table.chain.round_of(packet.predecessor, now)
         if request_id is None:
             if packet.kind in STREAMING:  # what is said now is worth nothing later
                 return Refusal.UNKNOWN_PREDECESSOR
             self._orphans.add(packet.predecessor, packet.wire, carrier)
             return Refusal.UNKNOWN_PREDECESSOR
-        if self._table.is_foreign(request_id):
+        if request_id == FOREIGN:
             return self._pass_over(packet, now)
         awaited = self._table.awaited_beacon(request_id, now) if packet.kind is Kind.PANEL else None
         if awaited is not None:  # a relay forwards the same bytes once: the repeat may never come
@@ -267,7 +273,7 @@ class Node:
 
     def _pass_over(self, packet: Packet, now: Now) -> Refusal:
         """Unsigned as it may be: the id fixes what it says, so a forged copy would be as foreign."""
-        self._table.note_foreign(packet, now)
+        self._table.chain.note_foreign(packet, now)
         self._intake.pass_over(packet, now)
         return Refusal.FOREIGN
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import msgspec
 
 from dicast.base.codec import CodecError, decode_as, encode
-from dicast.base.errors import Rejection
-from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.base.errors import Rejection, RemoteProtocolError
+from dicast.base.limits import PACKET_BYTES_MAX, PROMPT_BYTES_MAX
 from dicast.base.types import NodeId, Now
 from dicast.consensus.panel import candidates_root
 from dicast.consensus.reasons import Reason, Status
 from dicast.consensus.selection import selection_salt_hash
 from dicast.consensus.verdict import Verdict
 from dicast.protocol.admission import by_trust, candidate_units, candidates_of, choose_members, too_few_nodes
+from dicast.protocol.attached import SERVING, attached_key, attachment_of, blob_of, messages_in
 from dicast.protocol.context import Context
 from dicast.protocol.inputs import Question
-from dicast.protocol.messages import Admission, Request
+from dicast.protocol.messages import Admission, Request, prompt_text
 from dicast.protocol.round_key import seal_request
 
 
@@ -74,10 +75,27 @@ def make_request(
         previous=again.previous,
         streamer=next(iter(by_trust(context, members)), "") if question.stream else "",
     )
-    if question.encrypted:
-        request = seal_request(context.identity.key, context.identity.round_key(salt), request)
-    _check_encoding(context, request)
-    return request, candidates
+    return _as_sent(context, question, request, salt), candidates
+
+
+def _as_sent(context: Context, question: Question, request: Request, salt: str) -> Request:
+    """The request sealed, and with its messages beside it, where they have to be; raises `Rejection`."""
+    if len(prompt_text(question.messages).encode("utf-8", "replace")) <= PROMPT_BYTES_MAX:
+        try:
+            return _checked(context, question, request, salt)
+        except Rejection as refusal:
+            if refusal.code != "prompt_too_large":
+                raise
+    round_key = context.identity.round_key(salt) if question.encrypted else None
+    key = attached_key(round_key, context.settings.secret)
+    try:
+        blob = blob_of(question.messages, key)
+        messages_in(blob, key)  # as a member will
+    except RemoteProtocolError as error:
+        raise Rejection("question_invalid", f"The question cannot be sent: {error.message}") from error
+    nodes = context.addresses.get(SERVING, ())
+    beside = msgspec.structs.replace(request, messages=(), attachment=attachment_of(blob, nodes))
+    return _checked(context, question, beside, salt)
 
 
 def can_open(context: Context, question: Question, sequence: int, again: Again) -> bool:
@@ -89,8 +107,10 @@ def can_open(context: Context, question: Question, sequence: int, again: Again) 
     return True
 
 
-def _check_encoding(context: Context, request: Request) -> None:
-    """What a peer would refuse, our own caller is told now."""
+def _checked(context: Context, question: Question, request: Request, salt: str) -> Request:
+    """The request, sealed if it is to be; what a peer would refuse, our own caller is told now."""
+    if question.encrypted:
+        request = seal_request(context.identity.key, context.identity.round_key(salt), request)
     try:
         decode_as(encode(request), Request)
         size = context.packet_bytes(request, Now(0, 0))
@@ -100,8 +120,9 @@ def _check_encoding(context: Context, request: Request) -> None:
         raise Rejection(
             "prompt_too_large",
             f"As it is sent the request has {size} bytes, at most {PACKET_BYTES_MAX} travel.",
-            "Shorten the prompt, or ask fewer members.",
+            "Ask fewer members, or shorten the schema.",
         )
+    return request
 
 
 def _beacon_round(context: Context, question: Question) -> int:

@@ -6,7 +6,7 @@ import msgspec
 
 from dicast.base.types import NodeId, RequestId
 from dicast.consensus.verdict import Verdict
-from dicast.protocol.messages import Message
+from dicast.protocol.messages import Attachment, Message
 from dicast.protocol.places import Place
 
 
@@ -63,6 +63,30 @@ class StartEmbedding(msgspec.Struct, frozen=True):
     texts: tuple[str, ...]
 
 
+class ShareBlob(msgspec.Struct, frozen=True):
+    """Keep an attached question of ours where its members can fetch it, until it is dropped."""
+
+    request_id: RequestId
+    attachment: Attachment
+    data: bytes
+
+
+class FetchBlob(msgspec.Struct, frozen=True, kw_only=True):
+    """Get an attached question; answered by `BlobFetched` or `BlobMissing`. Kept until it is dropped."""
+
+    request_id: RequestId
+    attachment: Attachment
+    requester: NodeId
+    deadline_ms: int
+
+
+class DropBlob(msgspec.Struct, frozen=True):
+    """Nobody here needs an attached question any more: stop getting it, and let it go."""
+
+    request_id: RequestId
+    sha256: str
+
+
 class TryPlace(msgspec.Struct, frozen=True):
     """Somebody may be there: let the transport knock, when it has room."""
 
@@ -82,7 +106,9 @@ class Find(msgspec.Struct, frozen=True):
     key: str
 
 
-Run = StartInference | CancelInference | StartEmbedding
+Work = StartInference | CancelInference | StartEmbedding
+BlobRun = ShareBlob | FetchBlob | DropBlob
+Run = Work | BlobRun
 Errand = TryPlace | Provide | Find
 
 

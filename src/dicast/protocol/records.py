@@ -27,6 +27,8 @@ class Table(StrEnum):
     """Which certificate lies in which place of the ring: slot -> request id."""
     STANDING = "standing"
     """What this node itself has seen of a key: node id -> `StandingRecord`."""
+    ATTACHED = "attached"
+    """The attached question of an open round of ours: request id -> blob."""
     COUNTER = "counter"
     """Named numbers: `sequence` -> decimal."""
 

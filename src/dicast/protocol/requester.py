@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from dicast.base.errors import Rejection
 from dicast.base.limits import ATTEMPTS_MAX, OPEN_ROUNDS_MAX
 from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.consensus.frame import need
 from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.consensus.verdict import Verdict
-from dicast.protocol.admission import (
-    check_question,
-    make_panel,
-)
+from dicast.protocol.admission import check_question, make_panel
 from dicast.protocol.archive import Archive
 from dicast.protocol.certificate import make_certificate, signed_seats
 from dicast.protocol.confirming import as_signed
@@ -19,13 +18,7 @@ from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
 from dicast.protocol.errand import STEPS, Errand, Phase
 from dicast.protocol.inputs import Asked, Question
-from dicast.protocol.messages import (
-    Admission,
-    Close,
-    Quorum,
-    WorkState,
-    WorkStatus,
-)
+from dicast.protocol.messages import Admission, Close, Quorum, WorkState, WorkStatus
 from dicast.protocol.opening import FIRST, Again, can_open, make_request, members_in_default
 from dicast.protocol.outputs import (
     AskRefused,
@@ -206,7 +199,8 @@ class Requester:
         """After a restart: go on where the store says we stood."""
         if record.question is None:
             return
-        errand = Errand(record.ask_id, record.question, record.salt)
+        question = msgspec.structs.replace(record.question, messages=round_.request.messages)
+        errand = Errand(record.ask_id, question, record.salt)
         errand.candidates = {NodeId(key): units for key, units in record.candidates.items()}
         self._errands[round_.id] = errand
         if certified or record.over:
@@ -265,7 +259,7 @@ class Requester:
             request_id=round_.id,
             opened_unix_ms=round_.opened_unix_ms,
             ask_id=errand.ask_id,
-            question=errand.question,
+            question=self._kept(round_, errand.question),
             salt=errand.salt,
             candidates={**errand.candidates},
         )
@@ -275,6 +269,12 @@ class Requester:
             round_.id, "request", round_.packet.wire, now.monotonic_ms, round_.sealing_ms
         )
         self._report_opened(round_, errand)
+
+    def _kept(self, round_: Round, question: Question) -> Question:
+        """What the round's record says of the question: one that is attached lies beside it."""
+        if round_.attachment is None:
+            return question
+        return msgspec.structs.replace(question, messages=())
 
     def _report_opened(self, round_: Round, errand: Errand) -> None:
         request = round_.request
@@ -372,7 +372,8 @@ class Requester:
                 reason = f"This node has no embedder, and {counted}"
                 return self._end(round_, errand, "not_confirmed", reason)
             self._decide(round_, errand, judged, now)
-        certificate = make_certificate(round_, judged.verdict, judged.bits)
+        secret = self._context.settings.secret
+        certificate = make_certificate(round_, judged.verdict, judged.bits, secret)
         self._archive.add(round_.id, certificate, self._context.effects)
         self._context.effects.report(CertificateReady(errand.ask_id, round_.id, certificate, seats))
         self._step(errand, Phase.OVER)

@@ -9,6 +9,7 @@ import msgspec
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.nip44 import SealError
 from dicast.base.types import Now
+from dicast.protocol.attached import attached_key, told_by
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
 from dicast.protocol.messages import (
@@ -46,6 +47,9 @@ def restored_rounds(context: Context, tables: Tables, now: Now) -> Iterator[tupl
         except msgspec.DecodeError:
             continue
         round_ = _rebuilt(context, record, wires.get(request_id, []), now)
+        if round_ is not None and not round_.is_known and record.question is not None:
+            blob = tables.get(Table.ATTACHED, {}).get(request_id, b"")
+            round_ = _with_question(context, round_, blob)
         if round_ is not None:
             yield round_, record
 
@@ -67,6 +71,15 @@ def _rebuilt(context: Context, record: RoundRecord, wires: list[bytes], now: Now
     for kept, body in by_kind:
         _hear(round_, kept, body)
         round_.stored.append(kept.id)
+    return round_
+
+
+def _with_question(context: Context, round_: Round, blob: bytes) -> Round | None:
+    """A round of ours with its attached question; None where the store lost it."""
+    try:
+        round_.learn(told_by(round_.request, blob, attached_key(round_.key, context.settings.secret)))
+    except RemoteProtocolError:
+        return None
     return round_
 
 

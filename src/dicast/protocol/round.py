@@ -13,6 +13,7 @@ from dicast.base.types import EventId, NodeId, RequestId
 from dicast.protocol.envelope import Packet
 from dicast.protocol.messages import (
     Admission,
+    Attachment,
     Close,
     Commit,
     Panel,
@@ -51,6 +52,8 @@ class Round:
         self.request = request
         self.key = key
         """Of an encrypted round; `request` and reveals are kept as they were before they were sealed."""
+        self.attachment: Attachment | None = request.attachment
+        """Names the blob with the messages, which are in `request` once they are known."""
         self.requester = packet.author
         self.opened_ms = opened_ms
         self.opened_unix_ms = opened_unix_ms
@@ -74,6 +77,16 @@ class Round:
         self.stored: list[str] = []
         self.withdrawn = False
         """Its requester said that nobody waits for it any more."""
+
+    @property
+    def is_known(self) -> bool:
+        """Is the question here? One that is attached comes later than its request."""
+        return self.request.attachment is None
+
+    def learn(self, request: Request) -> None:
+        """The question has come: the request with its messages."""
+        assert not self.is_known, "a question is learnt once"
+        self.request = request
 
     @property
     def start_id(self) -> EventId:

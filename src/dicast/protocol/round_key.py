@@ -15,6 +15,7 @@ from dicast.base.types import NodeId
 from dicast.protocol.messages import (
     ENCRYPTED_MEMBERS_MAX,
     Admission,
+    Attachment,
     Message,
     Request,
     Reveal,
@@ -26,11 +27,16 @@ from dicast.protocol.settings import Identity
 class SealedQuestion(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a request seals: everything that tells what is asked, or what may be answered."""
 
-    messages: Annotated[tuple[Message, ...], msgspec.Meta(min_length=1, max_length=256)]
+    messages: Annotated[tuple[Message, ...], msgspec.Meta(max_length=256)] = ()
     schema: Annotated[str, msgspec.Meta(max_length=32_768)] = ""
     exact: tuple[str, ...] = ()
     fuzzy: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    attachment: Attachment | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.messages) == (self.attachment is not None):
+            raise ValueError("a question is inside or attached")
 
 
 def seal_request(own: KeyPair, key: bytes, request: Request) -> Request:
@@ -46,17 +52,20 @@ def seal_request(own: KeyPair, key: bytes, request: Request) -> Request:
         )
     frame = request.frame
     question = encode(
-        SealedQuestion(request.messages, request.schema, frame.exact, frame.fuzzy, frame.labels)
+        SealedQuestion(
+            request.messages, request.schema, frame.exact, frame.fuzzy, frame.labels, request.attachment
+        )
     )
     if len(question) > TEXT_BYTES_MAX:
         raise Rejection(
             "prompt_too_large",
             f"As JSON the question has {len(question)} bytes, at most {TEXT_BYTES_MAX} can be sealed.",
-            "Shorten the prompt.",
+            "Shorten the schema.",
         )
     return msgspec.structs.replace(
         request,
         messages=(),
+        attachment=None,
         schema="",
         frame=msgspec.structs.replace(frame, exact=(), fuzzy=(), labels=()),
         sealed=seal(question, key, hmac_sha256(key, b"dicast/question-nonce/1" + question)),
@@ -105,6 +114,7 @@ def opened(request: Request, key: bytes | None) -> Request:
     return msgspec.structs.replace(
         request,
         messages=question.messages,
+        attachment=question.attachment,
         schema=question.schema,
         frame=msgspec.structs.replace(
             frame, exact=question.exact, fuzzy=question.fuzzy, labels=question.labels

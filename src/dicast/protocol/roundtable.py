@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from dicast.base.expiring import ExpiringMap
-from dicast.base.limits import OPEN_ROUNDS_MAX, ROUND_FRESHNESS_MS, SEEN_WINDOW_MS
+from dicast.base.limits import OPEN_ROUNDS_MAX
 from dicast.base.nip44 import SealError
-from dicast.base.types import EventId, NodeId, Now, RequestId
+from dicast.base.types import NodeId, Now, RequestId
 from dicast.protocol.accepting import accept
 from dicast.protocol.admission import is_possible
 from dicast.protocol.answers import Answers
+from dicast.protocol.chain import Chain
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
 from dicast.protocol.errand import Phase
@@ -21,7 +21,6 @@ from dicast.protocol.messages import (
     Close,
     Commit,
     Continue,
-    Kind,
     Panel,
     Quorum,
     Refusal,
@@ -34,6 +33,7 @@ from dicast.protocol.messages import (
     WorkState,
     WorkStatus,
 )
+from dicast.protocol.questions import Questions
 from dicast.protocol.records import Table, packet_key
 from dicast.protocol.remembered import Remembered
 from dicast.protocol.requester import Requester
@@ -46,18 +46,12 @@ from dicast.protocol.validator import Validator
 from dicast.protocol.worker import Phase as WorkerPhase
 from dicast.protocol.worker import Worker
 
-CHAIN_MAX = 16 * OPEN_ROUNDS_MAX
-"""Predecessors of our rounds: at most four a round, and rounds that ended a minute ago."""
 FOREIGN_ROUNDS_MAX = OPEN_ROUNDS_MAX // 4
 """Rounds of others; the rest is kept free, so that strangers cannot keep us from asking."""
 LINGER_MS = 20_000
 """Kept after the verdict: a close is repeated four times meanwhile, a missing packet wanted ten times."""
 ROUNDS_PER_REQUESTER_MAX = 16
 """Open rounds of one requester here: an eighth of what strangers get, so that one key fills no node."""
-FOREIGN_MAX = 65_536
-"""Predecessors of others' rounds, apart from ours: a flood of strangers' requests evicts none of ours."""
-FOREIGN = RequestId("")
-"""The round of a packet that does not concern us."""
 
 
 class RoundTable:
@@ -66,12 +60,12 @@ class RoundTable:
     def __init__(self, context: Context, tables: Tables) -> None:
         self._context = context
         self._rounds: dict[RequestId, Round] = {}
-        self._chain: ExpiringMap[str, RequestId] = ExpiringMap(CHAIN_MAX)
-        self._foreign: ExpiringMap[str, RequestId] = ExpiringMap(FOREIGN_MAX)
+        self.chain = Chain()
         self._answers = Answers(context)
         self._requester = Requester(context, tables)
         committed = Remembered(Table.COMMITTED, restored_counts(tables, Table.COMMITTED))
-        self._worker = Worker(context, committed)
+        self._questions = Questions(context)
+        self._worker = Worker(context, committed, self._questions)
         signed = Remembered(Table.SIGNED, restored_counts(tables, Table.SIGNED))
         self._validator = Validator(context, signed)
         self._streams = Streams(context)
@@ -102,9 +96,10 @@ class RoundTable:
                 self._erase(round_)
                 continue
             self._rounds[round_.id] = round_
-            self._follow(round_, now)
+            self.chain.follow(round_, now)
             self._requester.resume(round_, record, certified, now)
             self._worker.resume(round_, record, now)
+            self._resume_question(round_, now)
             self._advance(round_, now)
 
     # What comes from our own side
@@ -120,6 +115,7 @@ class RoundTable:
         request_id = self._requester.round_of(ask_id)
         if request_id is not None:
             self._requester.cancel(self._rounds[request_id], now)
+            self._questions.drop(self._rounds[request_id])
             self._streams.end(request_id)
 
     def hear_finished(self, done: InferenceFinished, now: Now) -> None:
@@ -165,12 +161,24 @@ class RoundTable:
             self._validator.hear_failed(round_, now)
             self._advance(round_, now)
 
+    def hear_blob(self, request_id: RequestId, blob: bytes | None, now: Now) -> None:
+        """An attached question came, or nobody gave it."""
+        round_ = self._rounds.get(request_id)
+        if round_ is None or round_.is_known or round_.withdrawn:
+            return
+        if blob is None or not self._questions.hear(round_, blob):
+            self._questions.drop(round_)
+            self._worker.hear_no_question(round_, now)
+            return
+        self._worker.hear_question(round_, now)
+        self._begin_streaming(round_, now)
+        self._advance(round_, now)
+
     def hear_models(self, now: Now) -> None:
         """What our engines can run changed."""
         for round_ in list(self._rounds.values()):
             self._worker.hear_models(round_, now)
-            if self._is_working(round_):
-                self._streams.speaker.begin(round_, now)
+            self._begin_streaming(round_, now)
 
     def hear_beacon(self, now: Now) -> None:
         """A beacon round became public: draws that waited for it go on."""
@@ -196,15 +204,6 @@ class RoundTable:
 
     # What comes from the network
 
-    def round_id_of(self, predecessor: EventId, now: Now) -> RequestId | None:
-        """The round in which a packet is the predecessor; `FOREIGN`, or None when it is unknown."""
-        ours = self._chain.get(predecessor, now.monotonic_ms)
-        return ours or self._foreign.get(predecessor, now.monotonic_ms)
-
-    def is_foreign(self, request_id: RequestId) -> bool:
-        """Is it a round of others?"""
-        return request_id == FOREIGN
-
     def awaited_beacon(self, request_id: RequestId, now: Now) -> int | None:
         """The beacon round that a drawn round of ours waits for, while its value is not known here."""
         round_ = self._rounds.get(request_id)
@@ -212,11 +211,6 @@ class RoundTable:
             return None
         number = round_.request.beacon_round
         return number if self._context.beacon(number, now) is None else None
-
-    def note_foreign(self, packet: Packet, now: Now) -> None:
-        """Remember that what follows this packet does not concern us either."""
-        if packet.kind in {Kind.REQUEST, Kind.PANEL, Kind.QUORUM, Kind.CLOSE}:
-            self._foreign.put(packet.id, FOREIGN, now.monotonic_ms + SEEN_WINDOW_MS)
 
     def wants(self, packet: Packet, request: Request, now: Now) -> bool:
         """Would this node take part in the round that a request opens?"""
@@ -227,7 +221,7 @@ class RoundTable:
         if isinstance(body, Request):
             return self._hear_request(packet, body, now)
         assert packet.predecessor is not None, "only requests open rounds"
-        request_id = self.round_id_of(packet.predecessor, now)
+        request_id = self.chain.round_of(packet.predecessor, now)
         round_ = self._rounds.get(request_id) if request_id is not None else None
         if round_ is None:
             return Refusal.UNKNOWN_PREDECESSOR
@@ -253,22 +247,36 @@ class RoundTable:
             return Refusal.SEALED
         if not is_possible(request):
             return Refusal.IMPOSSIBLE
-        if packet.author != self._context.own_id and self._is_full_for(packet.author):
+        if packet.author != self._context.own_id and self._is_full_for(packet.author, request):
             return Refusal.FULL
         round_ = Round(packet, request, now.monotonic_ms, now.unix_ms, key)
         self._rounds[round_.id] = round_
-        self._follow(round_, now)
+        self.chain.follow(round_, now)
         if errand is not None:
+            self._questions.share(round_, errand.question)
             self._requester.opened(round_, now)
             self._streams.opened(round_, errand.ask_id, now)
         if self._worker.wants(round_):
             self._worker.hear_request(round_, now)
-            if self._is_working(round_):
-                self._streams.speaker.begin(round_, now)
+            self._begin_streaming(round_, now)
         return None
 
-    def _is_full_for(self, requester: NodeId) -> bool:
+    def _resume_question(self, round_: Round, now: Now) -> None:
+        """After a restart: ours is shared again; one that we committed to an answer of is fetched again."""
+        errand = self._requester.errand(round_.id)
+        if errand is not None:
+            self._questions.share(round_, errand.question)
+        elif self._context.own_id in round_.commits_of:
+            self._questions.fetch(round_, now)
+
+    def _begin_streaming(self, round_: Round, now: Now) -> None:
+        if self._is_working(round_):
+            self._streams.speaker.begin(round_, now)
+
+    def _is_full_for(self, requester: NodeId, request: Request) -> bool:
         """No room for strangers at all, or none for another round of this one."""
+        if request.attachment is not None and self._questions.is_full_for(requester):
+            return True
         self._make_room(self._of_others(), FOREIGN_ROUNDS_MAX)
         self._make_room(self._rounds.values(), OPEN_ROUNDS_MAX)
         foreign = self._of_others()
@@ -283,17 +291,17 @@ class RoundTable:
     def _act(self, round_: Round, packet: Packet, body: Body, now: Now) -> None:
         match body:
             case Panel():
-                self._follow(round_, now)
+                self.chain.follow(round_, now)
                 self._worker.hear_panel(round_, now)
             case Commit():
                 self._requester.hear_commit(round_, packet, now)
             case Quorum():
-                self._follow(round_, now)
+                self.chain.follow(round_, now)
                 self._worker.hear_quorum(round_, now)
             case Reveal() | SealedReveal():
                 self._requester.hear_reveal(round_, packet, now)
             case Close():
-                self._follow(round_, now)
+                self.chain.follow(round_, now)
                 self._worker.hear_close(round_)
             case Signature():
                 self._requester.hear_signature(round_, packet.author, now)
@@ -301,6 +309,7 @@ class RoundTable:
                 if packet.author == round_.requester:
                     round_.withdrawn = True
                     self._worker.hear_cancelled(round_)
+                    self._questions.drop(round_)
             case WorkStatus():
                 self._requester.hear_status(round_, packet.author, body, now)
             case Want():
@@ -311,13 +320,6 @@ class RoundTable:
                 raise AssertionError("only packets of a round get here")
 
     # Bookkeeping
-
-    def _follow(self, round_: Round, now: Now) -> None:
-        """Packets may name these as their predecessor."""
-        until_ms = max(round_.expires_ms, now.monotonic_ms) + ROUND_FRESHNESS_MS
-        for packet in (round_.packet, round_.panel, round_.quorum, round_.close):
-            if packet is not None:
-                self._chain.put(packet.id, round_.id, until_ms)
 
     def _advance(self, round_: Round, now: Now) -> None:
         self._validator.advance(round_, now)
@@ -331,6 +333,7 @@ class RoundTable:
     def _settle(self, round_: Round, now: Now) -> None:
         """A round that is over for us is kept a while for whoever still wants its packets."""
         if self._is_over(round_):
+            self._questions.settle(round_)
             alone = set(round_.seats) == {self._context.own_id}
             round_.expires_ms = min(round_.expires_ms, now.monotonic_ms + (0 if alone else LINGER_MS))
 
@@ -362,6 +365,7 @@ class RoundTable:
         self._erase(round_)
 
     def _erase(self, round_: Round) -> None:
+        self._questions.erase(round_)
         if self._context.records.pop(round_.id, None) is not None:
             self._context.effects.delete(Table.ROUND, round_.id)
         for event_id in round_.stored:

@@ -76,7 +76,11 @@ class Validator:
     def advance(self, round_: Round, now: Now) -> None:
         """Look at a round again: it closed, or something that it lacked has come; without a seat, never."""
         own_id = self._context.own_id
-        if round_.close is None or not (own_id == round_.requester or round_.seats_of(own_id)):
+        if (
+            round_.close is None
+            or not round_.is_known
+            or not (own_id == round_.requester or round_.seats_of(own_id))
+        ):
             return
         deliberation = self._open.setdefault(round_.id, _Deliberation())
         if deliberation.stage is not Stage.GATHERING:

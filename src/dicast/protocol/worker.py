@@ -24,6 +24,7 @@ from dicast.protocol.messages import (
     WorkStatus,
 )
 from dicast.protocol.outputs import CancelInference, StartEmbedding, StartInference, WorkProgress
+from dicast.protocol.questions import Questions
 from dicast.protocol.records import Draft, RoundRecord
 from dicast.protocol.remembered import Remembered
 from dicast.protocol.round import Round
@@ -34,6 +35,7 @@ class Phase(StrEnum):
     """Where this node's own seat stands."""
 
     WAITING = "waiting"
+    FETCHING = "fetching"
     RUNNING = "running"
     EMBEDDING = "embedding"
     COMMITTED = "committed"
@@ -42,7 +44,8 @@ class Phase(StrEnum):
 
 
 STEPS: dict[Phase, frozenset[Phase]] = {
-    Phase.WAITING: frozenset({Phase.RUNNING, Phase.OVER}),
+    Phase.WAITING: frozenset({Phase.FETCHING, Phase.RUNNING, Phase.OVER}),
+    Phase.FETCHING: frozenset({Phase.RUNNING, Phase.OVER}),
     Phase.RUNNING: frozenset({Phase.EMBEDDING, Phase.COMMITTED, Phase.OVER}),
     Phase.EMBEDDING: frozenset({Phase.COMMITTED, Phase.OVER}),
     Phase.COMMITTED: frozenset({Phase.REVEALED, Phase.OVER}),
@@ -63,8 +66,9 @@ class _Seat:
 class Worker:
     """This node's seats in the rounds of others and its own."""
 
-    def __init__(self, context: Context, committed: Remembered) -> None:
+    def __init__(self, context: Context, committed: Remembered, questions: Questions) -> None:
         self._context = context
+        self._questions = questions
         self._seats: dict[RequestId, _Seat] = {}
         self._committed = committed
 
@@ -106,6 +110,21 @@ class Worker:
             self._start(round_, now)
         else:
             self._step(round_.id, Phase.OVER)
+
+    def hear_question(self, round_: Round, now: Now) -> None:
+        """The attached question is here: work, if there is still a slot."""
+        if self.phase(round_.id) is not Phase.FETCHING:
+            return
+        reason = self._obstacle(round_, now) if round_.panel is None else None
+        if reason is None:
+            self._start(round_, now)
+        else:
+            self._decline(round_, reason, now)
+
+    def hear_no_question(self, round_: Round, now: Now) -> None:
+        """Nobody gives the attached question, or what was given is none."""
+        if self.phase(round_.id) is Phase.FETCHING:
+            self._decline(round_, DeclineReason.QUESTION_MISSING, now)
 
     def hear_finished(self, round_: Round, done: InferenceFinished, now: Now) -> None:
         """The engine answered: clean, check the size, embed, commit."""
@@ -248,13 +267,13 @@ class Worker:
         model, request = self._model_for(round_), round_.request
         if model is None:
             return self._decline(round_, DeclineReason.MODEL_MISSING, now)
-        self._seats[round_.id] = _Seat(Phase.RUNNING)
         context = self._context
-        if round_.id not in context.records:
-            context.keep_record(RoundRecord(request_id=round_.id, opened_unix_ms=round_.opened_unix_ms))
-            context.keep_packet(round_, round_.packet.wire, round_.packet.id)
-            if round_.panel is not None:
-                context.keep_packet(round_, round_.panel.wire, round_.panel.id)
+        self._keep(round_)
+        if not round_.is_known:
+            self._seats[round_.id] = _Seat(Phase.FETCHING)
+            context.effects.report(WorkProgress(round_.id, "fetching"))
+            return self._questions.fetch(round_, now)
+        self._seats[round_.id] = _Seat(Phase.RUNNING)
         self._tell(round_, WorkState.ACCEPTED, None, now)
         context.effects.run(
             StartInference(
@@ -271,6 +290,15 @@ class Worker:
         )
         context.effects.report(WorkProgress(round_.id, "running", model))
         return None
+
+    def _keep(self, round_: Round) -> None:
+        """What a restart needs to go on with this round."""
+        context = self._context
+        if round_.id not in context.records:
+            context.keep_record(RoundRecord(request_id=round_.id, opened_unix_ms=round_.opened_unix_ms))
+            context.keep_packet(round_, round_.packet.wire, round_.packet.id)
+            if round_.panel is not None:
+                context.keep_packet(round_, round_.panel.wire, round_.panel.id)
 
     def _decline(self, round_: Round, reason: DeclineReason, now: Now) -> None:
         self._seats[round_.id] = _Seat(Phase.OVER)

@@ -21,6 +21,11 @@ from dicast.protocol.outputs import (
 from dicast.simulator.embedder import embed
 from dicast.simulator.faults import Faults
 from dicast.simulator.ledger import Ask, Ledger, Sent, Violation
+from dicast.simulator.question_checkers import (
+    attached_stay_sealed,
+    only_members_fetch,
+    only_what_was_asked_runs,
+)
 from dicast.simulator.rounds import request_of
 from dicast.simulator.secrecy_checkers import answers_stay_sealed, private_stays_private, prompts_stay_sealed
 
@@ -240,4 +245,7 @@ CHECKERS: tuple[Checker, ...] = (
     prompts_stay_sealed,
     answers_stay_sealed,
     private_stays_private,
+    only_what_was_asked_runs,
+    only_members_fetch,
+    attached_stay_sealed,
 )

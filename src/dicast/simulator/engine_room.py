@@ -13,7 +13,16 @@ from dicast.protocol.inputs import (
     InferenceProgressed,
     Input,
 )
-from dicast.protocol.outputs import CancelInference, Run, StartEmbedding, StartInference
+from dicast.protocol.outputs import (
+    CancelInference,
+    DropBlob,
+    FetchBlob,
+    Run,
+    ShareBlob,
+    StartEmbedding,
+    StartInference,
+)
+from dicast.simulator.blob_room import BlobRoom
 from dicast.simulator.dice import Dice
 from dicast.simulator.embedder import EmbeddingMemory
 from dicast.simulator.engines import MODEL, answer
@@ -36,15 +45,19 @@ class EngineRoom:
         self._world = world
         self._dice = Dice(world.seed, "works")
         self._embeddings = EmbeddingMemory()
+        self._blob_room = BlobRoom(world)
 
     def start(self, host: Host, run: Run) -> None:
         """Begin or cancel a piece of work."""
         match run:
             case StartInference():
                 host.jobs[run.request_id] = run
+                self._world.ledger.note_run(self._world.heap.now_ms, host.index, run)
                 self._schedule_answer(host, run)
             case CancelInference(request_id):
                 host.jobs.pop(request_id, None)
+            case ShareBlob() | FetchBlob() | DropBlob():
+                self._blob_room.start(host, run, self.works)
             case StartEmbedding():
                 delay_ms = self._dice.between(1, self.works.embedding_ms_max)
                 self._world.heap.schedule(

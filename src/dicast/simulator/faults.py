@@ -64,6 +64,10 @@ class Works(msgspec.Struct, frozen=True):
     embedding_ms_max: int = 20
     embedding_fails_pm: int = 0
     other_opinion_pm: int = 0
+    fetch_ms_max: int = 200
+    fetch_fails_pm: int = 0
+    fetch_lies_pm: int = 0
+    fetch_hangs_pm: int = 0
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +104,7 @@ def draw_faults(seed: int, nodes: int, minutes: int) -> Faults:
         heal_ms=heal_ms,
         end_ms=end_ms,
         rates=_draw_rates(dice),
-        works=_draw_works(dice),
+        works=_draw_works(seed, dice),
         echo=dice.chance(500),
         forging_relay=dice.chance(250),
         relay_replays=Dice(seed, "relay").chance(400),
@@ -131,7 +135,7 @@ def _draw_rates(dice: Dice) -> Rates:
     )
 
 
-def _draw_works(dice: Dice) -> Works:
+def _draw_works(seed: int, dice: Dice) -> Works:
     return Works(
         inference_ms_max=400 + _wild(dice, 6_000),
         inference_fails_pm=_wild(dice, 150),
@@ -139,7 +143,17 @@ def _draw_works(dice: Dice) -> Works:
         embedding_ms_max=20 + _wild(dice, 800),
         embedding_fails_pm=_wild(dice, 80),
         other_opinion_pm=_wild(dice, 250),
+        **_draw_fetching(Dice(seed, "fetching")),
     )
+
+
+def _draw_fetching(dice: Dice) -> dict[str, int]:
+    return {
+        "fetch_ms_max": 200 + _wild(dice, 4_000),
+        "fetch_fails_pm": _wild(dice, 150),
+        "fetch_lies_pm": _wild(dice, 150),
+        "fetch_hangs_pm": _wild(dice, 80),
+    }
 
 
 def _draw_skews(dice: Dice, nodes: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from dicast.base.crypto import KeyPair
 from dicast.base.types import NodeId, Now
 from dicast.protocol.envelope import PacketReader
 from dicast.protocol.inputs import Input
-from dicast.protocol.outputs import Batch, Deadline, StartInference
+from dicast.protocol.outputs import Batch, Deadline, FetchBlob, StartInference
 from dicast.protocol.settings import Identity, NodeSettings
 from dicast.simulator.clock import HostClock
 from dicast.simulator.disk import Disk
@@ -87,6 +87,11 @@ class Host:
         """Counts starts; what was begun before a crash belongs to an older boot."""
         self.wakes_at_ms: int | None = None
         self.jobs: dict[str, StartInference] = {}
+        self.blobs: dict[str, tuple[str, bytes]] = {}
+        """Attached questions by request: their SHA-256 and bytes."""
+        self.evictable: dict[str, bytes] = {}
+        """Those that were kept when the machine died: on disk still, and nobody's."""
+        self.fetching: dict[str, FetchBlob] = {}
         self.doom: tuple[int, Stage, int] | None = None
         """Batches left before the machine dies, the stage at which it does, and for how long (ms)."""
         self.second = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,12 +10,20 @@ import msgspec
 
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
-from dicast.base.types import EventId
+from dicast.base.types import EventId, RequestId
 from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.inputs import Question
 from dicast.protocol.messages import Body, Kind
 from dicast.protocol.network import NetworkSecret
-from dicast.protocol.outputs import AskRefused, PacketRefused, Report, RoundDecided, RoundEnded
+from dicast.protocol.outputs import (
+    AskRefused,
+    FetchBlob,
+    PacketRefused,
+    Report,
+    RoundDecided,
+    RoundEnded,
+    StartInference,
+)
 from dicast.simulator.spyglass import Spyglass
 
 
@@ -48,6 +57,31 @@ class Told(msgspec.Struct, frozen=True):
     report: Report
 
 
+class Blob(msgspec.Struct, frozen=True):
+    """An attached question that a host shared."""
+
+    at_ms: int
+    host: int
+    request_id: RequestId
+    data: bytes
+
+
+class Fetch(msgspec.Struct, frozen=True):
+    """A host began to get an attached question."""
+
+    at_ms: int
+    host: int
+    wanted: FetchBlob
+
+
+class Work(msgspec.Struct, frozen=True):
+    """A host's engine began."""
+
+    at_ms: int
+    host: int
+    job: StartInference
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """A question put to a host. `healthy`: after the faults, with enough honest live members."""
 
@@ -77,6 +111,9 @@ class Ledger:
         self.asked: list[Ask] = []
         self.lost_asks: set[str] = set()
         self.refused: Counter[str] = Counter()
+        self.shared: list[Blob] = []
+        self.fetched: list[Fetch] = []
+        self.ran: list[Work] = []
         self._known: set[bytes] = set()
 
     def disown(self, host: int) -> None:
@@ -121,6 +158,19 @@ class Ledger:
     def note_untold(self, at_ms: int, host: int, reports: tuple[Report, ...]) -> None:
         """Remember what a machine would have told, had it lived on."""
         self.untold.extend(Told(at_ms, host, report) for report in reports)
+
+    def note_blob(self, at_ms: int, host: int, request_id: RequestId, data: bytes) -> None:
+        """An asker keeps its attached question for its members."""
+        self.spyglass.blobs[hashlib.sha256(data).hexdigest()] = data
+        self.shared.append(Blob(at_ms, host, request_id, data))
+
+    def note_fetch(self, at_ms: int, host: int, fetch: FetchBlob) -> None:
+        """A host begins to get an attached question."""
+        self.fetched.append(Fetch(at_ms, host, fetch))
+
+    def note_run(self, at_ms: int, host: int, job: StartInference) -> None:
+        """A host's engine begins."""
+        self.ran.append(Work(at_ms, host, job))
 
     def of_kind(self, kind: Kind) -> list[Sent]:
         """Every packet of a kind, in the order they first left."""

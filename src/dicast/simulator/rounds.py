@@ -89,6 +89,10 @@ def _sealed(ledger: Ledger, close: Sent) -> Sealed | None:
     if len(known_commits) < len(commits) or len(known_reveals) < len(reveals):
         return None
     panel = _panel(ledger, request, quorum)
+    told = ledger.spyglass.told(request.packet.id, request.body, ledger.secret)
+    if told is None:
+        return None
+    request = msgspec.structs.replace(request, body=told)
     sealed = Sealed(request, quorum, close, panel, tuple(known_commits), tuple(known_reveals))
     return sealed if _is_consistent(sealed) else None
 

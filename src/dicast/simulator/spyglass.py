@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.types import EventId
+from dicast.protocol.attached import attached_key, told_by
 from dicast.protocol.envelope import Packet
 from dicast.protocol.messages import Body, Quorum, Request, Reveal, SealedReveal
+from dicast.protocol.network import NetworkSecret
 from dicast.protocol.round_key import heard, member_key, opened, spoken
 
 
@@ -19,6 +21,8 @@ class Spyglass:
         self._keys: Mapping[str, KeyPair] = {key.node_id: key for key in keys}
         self._round_keys: dict[EventId, bytes] = {}
         self._rounds: dict[EventId, EventId] = {}
+        self.blobs: dict[str, bytes] = {}
+        """Attached questions by their SHA-256, as their askers shared them."""
 
     def look(self, packet: Packet, body: Body) -> Body:
         """The body as it was meant; as it is where no key of ours opens it."""
@@ -29,6 +33,16 @@ class Spyglass:
         if isinstance(body, SealedReveal):
             return heard(body, self.key_after(packet.predecessor)) or body
         return body
+
+    def told(self, request_id: EventId, request: Request, secret: NetworkSecret | None) -> Request | None:
+        """The request with its messages; None where they are attached and nobody shared them."""
+        if request.attachment is None:
+            return request
+        blob = self.blobs.get(request.attachment.sha256, b"")
+        try:
+            return told_by(request, blob, attached_key(self.key_of(request_id), secret))
+        except RemoteProtocolError:
+            return None
 
     def key_of(self, request_id: EventId) -> bytes | None:
         """The key of an encrypted round."""

@@ -13,7 +13,7 @@ from dicast.simulator.checkers import CHECKERS
 from dicast.simulator.ledger import Violation
 from dicast.simulator.round_checkers import check_rounds
 from dicast.simulator.scenario import make_world, replay_line
-from dicast.simulator.watchers import RebuiltIsTheSame, RefusalsChangeNothing, check_memory
+from dicast.simulator.watchers import RebuiltIsTheSame, RefusalsChangeNothing, check_blobs, check_memory
 from dicast.simulator.world import World
 
 PROCESSES = 2
@@ -76,6 +76,7 @@ def check_world(world: World) -> None:
         checker(world.ledger, world.faults)
     check_rounds(world.ledger, world.faults)
     check_memory(world)
+    check_blobs(world)
 
 
 def sweep(seeds: Iterable[int], nodes: int, minutes: int, processes: int = PROCESSES) -> Iterator[Run]:

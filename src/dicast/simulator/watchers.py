@@ -136,6 +136,16 @@ def check_memory(world: World) -> None:
             raise Violation("bounded_memory", world.heap.now_ms, f"{host.name} holds {total} items")
 
 
+def check_blobs(world: World) -> None:
+    """What an honest node keeps and gets belongs to rounds that it still knows."""
+    for host in world.hosts:
+        if isinstance(host.node, Node) and not host.conduct.name:
+            known = {view.request_id for view in host.node.rounds()}
+            left = sorted({*host.blobs, *host.fetching} - known)
+            if left:
+                raise Violation("check_blobs", world.heap.now_ms, f"{host.name} still keeps {left[0][:8]}")
+
+
 def _settled(world: World, host: Host, tables: dict[str, dict[str, bytes]]) -> dict[str, dict[str, bytes]]:
     """The tables once a node has started from them and every embedding that it asked for has come."""
     disk, now = Disk(tables), host.clock.now(world.heap.now_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dicast.base.limits import PROMPT_BYTES_MAX
 from dicast.base.types import NodeId
 from dicast.consensus.constants import EMBEDDER
 from dicast.consensus.frame import Frame, need, tolerated_faults
@@ -31,6 +32,10 @@ HEALTHY = 1_000
 PERCENTAGES_BP = (5_100, 5_700, 6_600, 7_000, 8_000)
 CANCELLED_PM = 120
 """Questions in a thousand whose asker loses interest."""
+LARGE_PM = 120
+"""Questions in a thousand that are too long for a packet."""
+LARGE_BYTES_MAX = 96 * 1024
+"""Several sealed pieces; more would only take time."""
 ENCRYPTED_PM = 500
 """Listed questions in a thousand that are encrypted."""
 GATES = ("numbers", "entities", "polarity")
@@ -43,7 +48,8 @@ def draw_asks(seed: int, hosts: list[Host], faults: Faults) -> list[Ask]:
     impatient = Dice(seed, "cancel")
     discreet = Dice(seed, "encrypted")
     asks = [*(_cancelled(impatient, asked) for asked in asks), _healthy(dice, hosts, faults)]
-    return [_encrypted(discreet, asked) for asked in asks]
+    verbose = Dice(seed, "large")
+    return [_large(verbose, _encrypted(discreet, asked)) for asked in asks]
 
 
 def _cancelled(dice: Dice, asked: Ask) -> Ask:
@@ -57,6 +63,16 @@ def _encrypted(dice: Dice, asked: Ask) -> Ask:
     encrypted = dice.chance(ENCRYPTED_PM) and asked.question.admission == "listed"
     changed = msgspec.structs.replace(asked.question, encrypted=encrypted)
     return msgspec.structs.replace(asked, question=changed)
+
+
+def _large(dice: Dice, asked: Ask) -> Ask:
+    """The same question, or one that goes on for longer than a packet holds."""
+    if not dice.chance(LARGE_PM):
+        return asked
+    [message] = asked.question.messages
+    more = " and so on" * (dice.between(PROMPT_BYTES_MAX, LARGE_BYTES_MAX) // len(" and so on"))
+    messages = (Message(message.role, message.content + more),)
+    return msgspec.structs.replace(asked, question=msgspec.structs.replace(asked.question, messages=messages))
 
 
 def streamed(asked: Ask) -> Ask:

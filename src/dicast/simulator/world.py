@@ -179,6 +179,9 @@ class World:
         self._say(host, f"dies for {down_ms} ms" if down_ms >= 0 else "dies for good")
         host.node, host.doom, host.wakes_at_ms = None, None, None
         host.jobs.clear()
+        host.fetching.clear()
+        host.evictable |= dict(host.blobs.values())
+        host.blobs.clear()
         if down_ms >= 0:
             self.heap.schedule(self.heap.now_ms + down_ms, self.boot, host)
 
@@ -238,7 +241,7 @@ class World:
             self.heap.schedule(self.heap.now_ms + 1_000, self._ask, host, ask)
             return
         boots = host.boots
-        self._say(host, f"is asked {ask.ask_id}: {ask.question.messages[0].content}")
+        self._say(host, f"is asked {ask.ask_id}: {ask.question.messages[0].content[:80]}")
         self.ledger.asked.append(msgspec.structs.replace(ask, at_ms=self.heap.now_ms))
         self.give(host, Asked(ask.ask_id, ask.question))
         if not host.is_up or host.boots != boots:

@@ -11,6 +11,14 @@ export interface Frame extends JudgedFrame {
   grace_ms: number;
 }
 
+/** Names the blob that holds a request's messages. */
+export interface Attachment {
+  sha256: string;
+  size: number;
+  root: string;
+  nodes: string[];
+}
+
 export interface Request {
   messages: { role: string; content: string }[];
   frame: Frame;
@@ -27,6 +35,7 @@ export interface Request {
   sealed: string;
   wraps: string[];
   streamer: string;
+  attachment: Attachment | null;
 }
 
 export interface Panel {
@@ -57,6 +66,7 @@ const anyText: Rule = text(0, Infinity);
 const version: Rule = integer(1, 1);
 const payload: Rule = matches(/^(?=[\s\S]{0,87472}$)[A-Za-z0-9+/]*={0,2}$/);
 const ENCRYPTED_MEMBERS_MAX = 64;
+const ATTACHED_BYTES_MAX = 2 * 1024 * 1024;
 
 const FRAME: Fields = {
   quorum: { rule: whole },
@@ -72,6 +82,14 @@ const FRAME: Fields = {
   grace_ms: { rule: whole, otherwise: 2_000 },
 };
 const MESSAGE: Fields = { role: { rule: matches(/^(system|user|assistant)$/) }, content: { rule: anyText } };
+const ATTACHMENT: Fields = {
+  sha256: { rule: hex64 },
+  size: { rule: integer(1, ATTACHED_BYTES_MAX) },
+  root: { rule: hex64 },
+  nodes: { rule: listOf(text(1, 256), 0, 4), otherwise: [] },
+};
+/** What a blob says. */
+const ATTACHED: Fields = { messages: { rule: listOf(record(MESSAGE), 1, 256) } };
 const REQUEST: Fields = {
   v: { rule: version },
   messages: { rule: listOf(record(MESSAGE), 0, 256), otherwise: [] },
@@ -92,10 +110,12 @@ const REQUEST: Fields = {
   sealed: { rule: payload, otherwise: "" },
   wraps: { rule: listOf(payload, 0, ENCRYPTED_MEMBERS_MAX), otherwise: [] },
   streamer: { rule: hex64OrNone, otherwise: "" },
+  attachment: { rule: record(ATTACHMENT), otherwise: null },
 };
 /** What an encrypted request seals. */
 const QUESTION: Fields = {
-  messages: { rule: listOf(record(MESSAGE), 1, 256) },
+  messages: { rule: listOf(record(MESSAGE), 0, 256), otherwise: [] },
+  attachment: { rule: record(ATTACHMENT), otherwise: null },
   schema: { rule: text(0, 32_768), otherwise: "" },
   exact: { rule: listOf(anyText, 0, Infinity), otherwise: [] },
   fuzzy: { rule: listOf(anyText, 0, Infinity), otherwise: [] },
@@ -153,9 +173,10 @@ export function openedRequest(request: Request, key: Uint8Array | null): Request
     throw new SealError("The wraps are not those of the members.");
   }
   if (key === null) throw new SealError("The round is encrypted, and its key is not known.");
-  const question = sealedBody(request.sealed, key, QUESTION) as unknown as Pick<Request, "messages" | "schema"> & Frame;
-  const { messages, schema, exact, fuzzy, labels } = question;
-  return { ...request, messages, schema, frame: { ...frame, exact, fuzzy, labels }, sealed: "", wraps: [] };
+  const question = sealedBody(request.sealed, key, QUESTION) as unknown as Pick<Request, "messages" | "schema" | "attachment"> & Frame;
+  const { messages, attachment, schema, exact, fuzzy, labels } = question;
+  if (messages.length > 0 === (attachment !== null)) throw new SealError("What was sealed is no question.");
+  return { ...request, messages, attachment, schema, frame: { ...frame, exact, fuzzy, labels }, sealed: "", wraps: [] };
 }
 
 /** The reveal that was meant; null when it is open in an encrypted round, sealed in a plain one, or junk. */
@@ -170,6 +191,13 @@ export function heardReveal(body: Reveal | { sealed: string }, key: Uint8Array |
   }
 }
 
+/** The messages that an opened blob holds; raises `CodecError`. */
+export function attachedMessages(opened: Uint8Array): Request["messages"] {
+  const value = decode(decodeUtf8(opened));
+  if (!record(ATTACHED)(value)) throw new CodecError("The attached bytes are no question.");
+  return (value as unknown as Pick<Request, "messages">).messages;
+}
+
 function sealedBody(sealed: string, key: Uint8Array, fields: Fields): Record<string, Json> {
   const opened = unseal(sealed, key);
   try {
@@ -181,9 +209,10 @@ function sealedBody(sealed: string, key: Uint8Array, fields: Fields): Record<str
   throw new SealError("What was sealed is not what it should be.");
 }
 
-function checkOpenOrSealed({ messages, sealed, wraps }: Request): void {
-  if (messages.length > 0 === Boolean(sealed) || wraps.length > 0 !== Boolean(sealed)) {
-    throw new CodecError("A request is either open or sealed.");
+function checkOpenOrSealed({ messages, sealed, wraps, attachment }: Request): void {
+  const ways = Number(messages.length > 0) + Number(Boolean(sealed)) + Number(attachment !== null);
+  if (ways !== 1 || wraps.length > 0 !== Boolean(sealed)) {
+    throw new CodecError("A request is open, attached or sealed.");
   }
 }
 

@@ -3,12 +3,14 @@ import { CodecError, decode, decodeUtf8, encode, type Json } from "../base/codec
 import { fromHex, taggedHex } from "../base/hashing.ts";
 import { type Case, CaseError, checkCase } from "../consensus/case.ts";
 import { judge, type Verdict } from "../consensus/judge.ts";
+import { AttachedError, toldBy } from "./attached.ts";
 import { bodyOf, heardReveal, openedRequest, type Panel, type Request, type Reveal } from "./bodies.ts";
 import { isSigned, type Packet, packetOf } from "./packets.ts";
 import { keyedVerdict, SealError } from "./seal.ts";
 import { hasBits, isDrawn, isPossible, opened, promptText, type Round, type Said, seatsOf } from "./round.ts";
 
 const CERTIFICATE_BYTES_MAX = 64 * 1024 * 1024;
+const OPTIONAL = new Set(["round_key", "attached"]);
 /** Kinds by their event kind. */
 const REQUEST = 4110;
 const PANEL = 4111;
@@ -19,7 +21,8 @@ const CLOSE = 4115;
 const SIGNATURE = 4116;
 
 export type Fault =
-  | "shape" | "sealed" | "signature_broken" | "wrong_network" | "request_missing" | "request_impossible" | "panel_not_drawn"
+  | "shape" | "sealed" | "signature_broken" | "wrong_network" | "request_missing" | "request_impossible"
+  | "attachment_wrong" | "panel_not_drawn"
   | "packet_misplaced" | "packet_missing" | "contradiction" | "embedding_wrong" | "verdict_differs" | "signature_differs";
 
 /** The certificate does not hold: the first wrong thing, and what it is about. */
@@ -59,14 +62,14 @@ interface Sheet {
   recomputed: Bits;
   verdict: Json;
   round_key?: string;
+  attached?: string;
 }
 
 /** Check every signature, digest and step; raises `CertificateError`. */
 export function verifyCertificate(data: Uint8Array): Verification {
   const sheet = sheetOf(data);
   const packets = sheet.events.map(signed);
-  const key = sheet.round_key ? fromHex(sheet.round_key) : null;
-  const round = replay(packets, key);
+  const round = replay(packets, sheet);
   const [bits, embeddings] = bitsOf(round, sheet.recomputed);
   const verdict = verdictOf(round, bits);
   if (encode(verdict) !== encode(sheet.verdict)) {
@@ -80,7 +83,7 @@ export function verifyCertificate(data: Uint8Array): Verification {
     prompt: promptText(body),
     verdict,
     admission: body.admission,
-    encrypted: key !== null,
+    encrypted: round.key !== null,
     attempt: body.attempt,
     previous: body.previous,
     embeddings,
@@ -103,9 +106,9 @@ function sheetOf(data: Uint8Array): Sheet {
     throw asFault(error, "shape", "not a certificate: ");
   }
   const sheet = value as unknown as { v: Json } & Sheet;
-  const names = isObject(value) ? Object.keys(value as object).filter((name) => name !== "round_key").sort() : [];
+  const names = isObject(value) ? Object.keys(value as object).filter((name) => !OPTIONAL.has(name)).sort() : [];
   const isShaped =
-    names.join() === "events,recomputed,v,verdict" && isKey(sheet) &&
+    names.join() === "events,recomputed,v,verdict" && isKey(sheet) && isAttached(sheet) &&
     Number.isSafeInteger(sheet.v) && Array.isArray(sheet.events) && sheet.events.every(isObject) && isObject(sheet.verdict) &&
     isObject(sheet.recomputed) &&
     Object.values(sheet.recomputed).every((of) => isObject(of) && Object.values(of).every((bits) => typeof bits === "string"));
@@ -126,7 +129,7 @@ function signed(event: Json): Packet {
 }
 
 /** Let a fresh round hear the packets in order: each must be accepted. */
-function replay(packets: Packet[], key: Uint8Array | null): Round {
+function replay(packets: Packet[], sheet: Sheet): Round {
   let round: Round | null = null;
   for (const packet of packets) {
     let body: Record<string, Json>;
@@ -136,7 +139,7 @@ function replay(packets: Packet[], key: Uint8Array | null): Round {
       throw asFault(error, packet.content.startsWith("A") ? "sealed" : "shape", `event ${packet.id}: `);
     }
     if (round === null) {
-      round = openedRound(packet, body, key);
+      round = openedRound(packet, body, sheet);
     } else {
       hear(round, packet, body);
     }
@@ -144,7 +147,8 @@ function replay(packets: Packet[], key: Uint8Array | null): Round {
   return complete(round);
 }
 
-function openedRound(packet: Packet, body: Record<string, Json>, key: Uint8Array | null): Round {
+function openedRound(packet: Packet, body: Record<string, Json>, { round_key, attached }: Sheet): Round {
+  const key = round_key ? fromHex(round_key) : null;
   if (packet.kind !== REQUEST) throw new CertificateError("request_missing", "the first event is not a request");
   const sealed = body as unknown as Request;
   if (key !== null && !sealed.sealed) throw new CertificateError("shape", "it brings a key to a round that is not encrypted");
@@ -156,7 +160,17 @@ function openedRound(packet: Packet, body: Record<string, Json>, key: Uint8Array
     throw error;
   }
   if (!isPossible(request)) throw new CertificateError("request_impossible", "the request's frame or members cannot hold");
-  return opened(packet, request, key);
+  if (attached && !request.attachment) throw new CertificateError("shape", "it brings a question to a round that has none attached");
+  return opened(packet, request.attachment ? toldRequest(request, attached ?? "", key) : request, key);
+}
+
+function toldRequest(request: Request, attached: string, key: Uint8Array | null): Request {
+  try {
+    return toldBy(request, attached, key);
+  } catch (error) {
+    if (error instanceof AttachedError) throw new CertificateError("attachment_wrong", error.message);
+    throw error;
+  }
 }
 
 function complete(round: Round | null): Round {
@@ -350,6 +364,11 @@ function withoutLineFeeds(data: Uint8Array): Uint8Array {
 function isKey(sheet: Sheet): boolean {
   if (!Object.hasOwn(sheet, "round_key")) return true;
   return typeof sheet.round_key === "string" && /^[0-9a-f]{64}$/.test(sheet.round_key);
+}
+
+/** The attached question is left out, or it is text: neither null nor empty. */
+function isAttached(sheet: Sheet): boolean {
+  return !Object.hasOwn(sheet, "attached") || (typeof sheet.attached === "string" && sheet.attached !== "");
 }
 
 function asFault(error: unknown, fault: Fault, prefix: string): unknown {

@@ -60,7 +60,7 @@ export function promptText(request: Request): string {
 }
 
 /** May this request be answered at all? */
-export function isPossible(request: Request): boolean {
+export function isPossible(request: Request, promptBytesMax = PROMPT_BYTES_MAX): boolean {
   const { frame, seats, members, admission, streamer } = request;
   const isListed = admission === "listed";
   if (isListed && (new Set(members).size !== members.length || members.length !== seats)) return false;
@@ -74,7 +74,7 @@ export function isPossible(request: Request): boolean {
   } catch {
     return false;
   }
-  return isHolding(request) && toUtf8(promptText(request)).length <= PROMPT_BYTES_MAX;
+  return isHolding(request) && toUtf8(promptText(request)).length <= promptBytesMax;
 }
 
 /** The bounds of a frame (`spec/03-frame.md`). */

@@ -34,6 +34,11 @@ export function unseal(payload: string, key: Uint8Array): Uint8Array {
   return padded.slice(2, 2 + length);
 }
 
+/** The nonce that a payload was sealed with. */
+export function nonceOf(payload: string): Uint8Array {
+  return fromBase64(payload).subarray(1, 33);
+}
+
 /** What a member of an encrypted round signs in the place of the verdict's digest. */
 export function keyedVerdict(key: Uint8Array, digest: string): string {
   return toHex(keyed(key, toUtf8("dicast/sealed-verdict/1"), fromHex(digest)));
