@@ -83,3 +83,21 @@ def test_a_refusal_names_what_it_is_about_and_no_command_of_a_terminal(loopback)
     assert (empty["error"]["code"], "dicast ask" in empty["error"]["message"]) == ("invalid_request", False)
     nobody = httpx.post(loopback.url + path, json={**body, "model": "gpt-9"}).json()
     assert (nobody["error"]["code"], nobody["error"]["param"]) == ("model_not_found", "model")
+
+
+def test_where_members_declined_the_error_says_why(place) -> None:
+    """A mark that the embedder does not know, in so short a text, is no readable answer."""
+    path, body = CHAT
+    answer = httpx.post(
+        place.url + path,
+        json={**body, "messages": [{"role": "user", "content": "echo \u2705 done"}]},
+        timeout=60,
+    )
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "undetermined")
+    assert error["message"].endswith("There is no answer. 3 declined: answer_malformed.")
+    assert (error["dicast"]["declined"], error["dicast"]["statuses"]) == (
+        {"answer_malformed": 3},
+        {"silent": 3},
+    )
+    assert answer.headers["x-dicast-declined"] == "answer_malformed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
@@ -271,6 +272,10 @@ class _Watch:
         """Whether it was not reached because members had no slot free."""
         return answer.reason == Reason.QUORUM_NOT_REACHED and self._is_short_by(DeclineReason.BUSY)
 
+    def declined(self) -> dict[str, int]:
+        """How many members of the last round declined, by their reason."""
+        return {reason: len(members) for reason, members in sorted(self._declined.items())}
+
     def _is_short_by(self, reason: DeclineReason) -> bool:
         return self._members - len(self._declined.get(reason.value, ())) < self._quorum
 
@@ -288,8 +293,12 @@ def _undetermined(answer: Answer, field: dict[str, Any], watch: _Watch) -> Gatew
     if watch.is_busy(answer):
         message = "The nodes that were asked had no slot free for as long as the question may take."
         return GatewayError("overloaded", message, told=field)
+    declined = watch.declined()
+    statuses = Counter(status.value for status in verdict.statuses.values())
+    why = "".join(f" {count} declined: {reason}." for reason, count in declined.items())
     message = (
         f"The network did not agree ({answer.reason}): {verdict.need} of {verdict.n} seats had to, "
-        f"at most {verdict.ball_size} did. There is no answer."
+        f"at most {verdict.ball_size} did. There is no answer.{why}"
     )
-    return GatewayError("undetermined", message, told=field)
+    told = {**field, "declined": declined, "statuses": dict(sorted(statuses.items()))}
+    return GatewayError("undetermined", message, told=told)
