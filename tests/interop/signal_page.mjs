@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 const [root, first, second, pid, pictures] = process.argv.slice(2);
 const { chromium } = createRequire(`${root}/tests/interop/node/package.json`)("playwright-core");
-const WAIT_MS = 40_000;
+const WAIT_MS = 90_000;
 const profile = mkdtempSync(join(tmpdir(), "pages-"));
 const browser = await chromium.launchPersistentContext(profile, {
   executablePath: "/usr/bin/chromium",
@@ -28,6 +28,7 @@ async function open(url) {
   const page = await browser.newPage();
   page.on("request", (request) => new URL(request.url()).hostname === "127.0.0.1" || request.url().startsWith("data:") || foreign.push(request.url()));
   page.on("pageerror", (error) => complaints.push(String(error)));
+  page.setDefaultTimeout(WAIT_MS);
   await page.goto(url);
   await page.waitForSelector('#status[data-state="up"]');
   return page;

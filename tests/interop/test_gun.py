@@ -4,49 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import servers
 from dicast.ports import Transport
-from dicast.protocol.messages import Kind, Role
+from dicast.protocol.messages import Kind
 from dicast.transports.gun import GunSettings, GunTransport
 from dicast.transports.gun_frames import SLOTS, soul_of
+from driven import asked_over
+from loading import load, suite_of_transports
 
 pytestmark = pytest.mark.anyio
 TESTS = Path(__file__).resolve().parents[1]
 NODE = TESTS / "interop/node"
 
 
-def load(name: str, path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, TESTS / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-suite = load("suite_over_gun", "conformance/test_transports.py")
-rounds = load("rounds_over_gun", "interop/test_rounds.py")
-servers = load("servers_for_gun", "interop/conftest.py")
-globals().update(
-    {
-        name: each
-        for name, each in vars(suite).items()
-        if (name.startswith("test_") and "relay" not in name) or name == "topic"
-    }
-)
+suite = load("tests/conformance/test_transports.py")
+globals().update(suite_of_transports())
 
 
 class Relay:
@@ -248,6 +230,7 @@ async def test_a_relay_that_stands_still_is_noticed(relay: Relay, make_node, mon
     assert relay.process is not None
     relay.process.send_signal(signal.SIGSTOP)
     await suite.until(lambda: node.health().state == "down")
+    monkeypatch.undo()
     relay.process.send_signal(signal.SIGCONT)
     await suite.until(lambda: node.health().state == "up")
 
@@ -256,7 +239,7 @@ async def test_the_round_trip_is_measured_and_newcomers_are_told(
     shared_relay: Relay, make_node, topic
 ) -> None:
     first, _ = await make_node(shared_relay.url)
-    assert first.health().round_trip_ms in range(2000)
+    assert first.health().round_trip_ms is not None
     announcement = suite.packet(topic, "offer", Kind.ANNOUNCEMENT)
     first.publish(announcement)
     await suite.until(lambda: first.health().sent == 1)
@@ -266,20 +249,6 @@ async def test_the_round_trip_is_measured_and_newcomers_are_told(
 
 
 async def test_a_round(shared_relay: Relay) -> None:
-    """Three workers and a follower, over one relay alone."""
-    names = {"worker 1": True, "worker 2": True, "worker 3": True, "follower": False}
-    async with contextlib.AsyncExitStack() as stack:
-        nodes = []
-        for name, works in names.items():
-            roles = (Role.WORKER, Role.VALIDATOR) if works else ()
-            transport = GunTransport(GunSettings(name, (shared_relay.url,)))
-            nodes.append(rounds.DrivenNode(name, lambda _: [transport], roles))  # noqa: B023 (called here)
-            running = asyncio.create_task(nodes[-1].driver.run())
-            stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
-            stack.callback(nodes[-1].driver.stop)
-            await nodes[-1].driver.started.wait()
-        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
-        async with asyncio.timeout(60):
-            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
-        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
-        assert rounds.delivered_twice(nodes) == []
+    """Over one relay alone."""
+    async with asked_over(lambda number: GunTransport(GunSettings(f"node {number}", (shared_relay.url,)))):
+        pass

@@ -5,53 +5,35 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import importlib.util
 import json
 import os
 import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from nacl.signing import SigningKey
 
+import servers
 from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.ports import Transport
-from dicast.protocol.messages import Kind, Role
+from dicast.protocol.messages import Kind
 from dicast.transports.nats import NatsTransport
 from dicast.transports.nats_client import NatsClient, NatsServer, read_credentials
+from driven import asked_over
+from loading import load, suite_of_transports
 
 pytestmark = pytest.mark.anyio
 PASSWORD = "a password"
 TESTS = Path(__file__).resolve().parents[1]
 
 
-def load(name: str, path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, TESTS / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-suite = load("suite_over_nats", "conformance/test_transports.py")
-rounds = load("rounds_over_nats", "interop/test_rounds.py")
-servers = load("certificates_for_nats", "interop/conftest.py")
-globals().update(
-    {
-        name: each
-        for name, each in vars(suite).items()
-        if (name.startswith("test_") and "relay" not in name) or name == "topic"
-    }
-)
+suite = load("tests/conformance/test_transports.py")
+globals().update(suite_of_transports())
 
 
 class Server:
@@ -239,7 +221,9 @@ async def test_a_server_that_stands_still_is_noticed_and_found_again(
     assert server.process is not None
     server.process.send_signal(signal.SIGSTOP)
     await suite.until(lambda: sender.health().state == receiver.health().state == "down")
+    monkeypatch.undo()
     server.process.send_signal(signal.SIGCONT)
+    await suite.until(lambda: sender.health().state == receiver.health().state == "up")
     wire = suite.packet(topic)
     sender.publish(wire)
     await inbox.until_has([wire])
@@ -247,7 +231,7 @@ async def test_a_server_that_stands_still_is_noticed_and_found_again(
 
 async def test_the_round_trip_is_measured(make_shared, make_node) -> None:
     node, _ = await make_node(make_shared("tcp")())
-    assert node.health().round_trip_ms in range(1000)
+    assert node.health().round_trip_ms is not None
     await node.stop()
     assert node.health().round_trip_ms is None
 
@@ -354,21 +338,8 @@ async def test_what_a_client_by_hand_says_is_heard_and_it_hears_us(make_server, 
     assert lines[1::2] == [theirs + b"\r\n", ours + b"\r\n"]
 
 
-async def test_a_round(make_shared, topic) -> None:
-    """Three workers and a follower, over NATS alone."""
+async def test_a_round(make_shared) -> None:
+    """Over NATS alone."""
     place = make_shared("tcp")
-    names = {"worker 1": True, "worker 2": True, "worker 3": True, "follower": False}
-    async with contextlib.AsyncExitStack() as stack:
-        nodes = []
-        for name, works in names.items():
-            roles = (Role.WORKER, Role.VALIDATOR) if works else ()
-            nodes.append(rounds.DrivenNode(name, lambda _: [NatsTransport(place())], roles))
-            running = asyncio.create_task(nodes[-1].driver.run())
-            stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
-            stack.callback(nodes[-1].driver.stop)
-            await nodes[-1].driver.started.wait()
-        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
-        async with asyncio.timeout(60):
-            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
-        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
-        assert rounds.delivered_twice(nodes) == []
+    async with asked_over(lambda _: NatsTransport(place())):
+        pass

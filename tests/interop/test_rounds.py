@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from dicast.base.crypto import KeyPair
 from dicast.base.types import Now
-from dicast.consensus.constants import EMBEDDER
-from dicast.daemon import api
 from dicast.daemon.clock import RealClock
-from dicast.daemon.config_schema import Settings
-from dicast.daemon.driver import Driver, Parts
-from dicast.daemon.logs import Log
-from dicast.daemon.service import Service
-from dicast.embedders.memory import MemoryEmbedder
-from dicast.engines.memory import MemoryEngine
-from dicast.ports import Generation, Transport
-from dicast.protocol.inputs import PacketReceived
+from dicast.ports import Transport
 from dicast.protocol.messages import Kind, Role
-from dicast.protocol.node import Node
-from dicast.protocol.outputs import PacketRefused, StartInference
-from dicast.protocol.settings import Identity, NodeSettings
-from dicast.stores.memory import MemoryStore
 from dicast.torrent_session import SessionSettings, TorrentSession
 from dicast.transports.bittorrent import BittorrentTransport
 from dicast.transports.gun import GunSettings, GunTransport
@@ -48,56 +32,13 @@ from dicast.transports.signalling_nostr import NostrSignaller
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
-from waiting import WAIT_SECONDS_MAX, until
+from driven import QUESTION, SENTENCE, DrivenNode, ask, delivered_twice  # noqa: F401 (libp2p looks here)
+from waiting import until
 
 pytestmark = pytest.mark.anyio
-SENTENCE = "The capital city of France is called Paris."
-QUESTION = api.Ask(prompt="What is the capital of France?", quorum=3)
 ALL = ("nostr", "mqtt", "websocket", "zenoh")
 EVERY = (*ALL, "nats", "gun", "webrtc", "bittorrent")
 NODE = Path(__file__).parent / "node"
-
-
-class TimelessEngine(MemoryEngine):
-    """Says that it took no time, so that the same answer is the same bytes."""
-
-    async def generate(self, job: StartInference, on_text: Callable[[str], None]) -> Generation:
-        made = await super().generate(job, on_text)
-        return msgspec.structs.replace(made, first_token_ms=0, total_ms=0)
-
-
-class DrivenNode:
-    """A node on several networks; counts how often its roles took each packet."""
-
-    def __init__(
-        self, name: str, transports: Callable[[KeyPair], list[Transport]], roles: tuple[Role, ...]
-    ) -> None:
-        self.taken: Counter[bytes] = Counter()
-        self.running: asyncio.Task[None] | None = None
-        key = KeyPair.from_seed(name.encode())
-        identity = Identity(key, name.encode().ljust(32)[:32])
-        offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=4)
-        node = Node(identity, offers)
-        engines = [TimelessEngine(lambda _: SENTENCE)] if roles else []
-        parts = Parts(MemoryStore(), transports(key), engines, {EMBEDDER: MemoryEmbedder(EMBEDDER)})
-        self.driver = Driver(node, parts, Log(stream=io.StringIO()))
-        self.service = Service(self.driver, Settings(), offers)
-        handle = node.handle
-
-        def counted(entry, now):
-            batch = handle(entry, now)
-            is_refused = any(isinstance(report, PacketRefused) for report in batch.reports)
-            if isinstance(entry, PacketReceived) and not is_refused:
-                self.taken[entry.wire] += 1
-            return batch
-
-        node.handle = counted
-
-    async def stop(self) -> None:
-        self.driver.stop()
-        if self.running is not None:
-            await self.running
-            self.running = None
 
 
 class Server:
@@ -222,20 +163,6 @@ async def make_node(servers: Servers) -> AsyncIterator[MakeNode]:
             return node
 
         yield make
-
-
-async def ask(node: DrivenNode) -> tuple[api.Answer, float]:
-    """An accepted answer, and the seconds that it took."""
-    began = time.monotonic()
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        answer = await node.service.answer(QUESTION, lambda _: None)
-    assert isinstance(answer, api.Answer)
-    assert (answer.outcome, answer.answer, answer.verified) == ("accepted", SENTENCE, True)
-    return answer, time.monotonic() - began
-
-
-def delivered_twice(nodes: list[DrivenNode]) -> list[bytes]:
-    return [wire for node in nodes for wire, count in node.taken.items() if count > 1]
 
 
 class StandingClock(RealClock):

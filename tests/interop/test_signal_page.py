@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE_SECONDS_MAX = 240
+PAGE_SECONDS_MAX = 400
 CHROMIUM = Path("/usr/bin/chromium")
 
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from dicast.base.crypto import KeyPair
-from dicast.base.events import encode_event, sign_event
+import servers
 from dicast.transports.mqtt_client import Broker
 from dicast.transports.relay import run_relay
 from dicast.transports.signalling import Signaller
@@ -28,38 +24,17 @@ from dicast.transports.signalling_nostr import NostrSignaller
 from dicast.transports.signalling_tracker import TrackerSignaller
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.webrtc_connection import IceSettings, TurnServer
+from driven import asked_over
+from loading import load, suite_of_transports
 from waiting import WAIT_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
 TESTS = Path(__file__).resolve().parents[1]
 NODE = TESTS / "interop/node"
-KEY = KeyPair.from_seed(b"webrtc")
 
 
-def load(name: str, path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, TESTS / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-suite = load("suite_over_webrtc", "conformance/test_transports.py")
-rounds = load("rounds_over_webrtc", "interop/test_rounds.py")
-servers = load("servers_for_webrtc", "interop/conftest.py")
-globals().update(
-    {
-        name: each
-        for name, each in vars(suite).items()
-        if (name.startswith("test_") and "relay" not in name) or name == "topic"
-    }
-)
-
-
-def packet(topic: str, text: str) -> bytes:
-    return encode_event(sign_event(KEY, int(time.time()), 24110, [("t", topic)], text))
+suite = load("tests/conformance/test_transports.py")
+globals().update(suite_of_transports())
 
 
 class Program:
@@ -178,7 +153,7 @@ async def test_stock_trystero_and_a_node_share_a_room(world: World, kind: str) -
     node, inbox = await world.node(kind)
     page = await world.page(kind)
     joined = await page.until(lambda line: "join" in line)
-    there, back = packet(world.topic, "x" * 60_000), packet(world.topic, "Grüße from a page")
+    there, back = suite.packet(world.topic, "x" * 60_000), suite.packet(world.topic, "Grüße from a page")
     node.publish(there)
     got = await page.until(lambda line: "packet" in line)
     assert (got["packet"], got["peer"], got["metadata"]) == (there.decode(), joined["join"], None)
@@ -198,7 +173,7 @@ async def test_with_turn_only_everything_is_relayed(world: World, coturn) -> Non
     node, inbox = await world.node("nostr", turn(coturn))
     other, other_inbox = await world.node("nostr", turn(coturn))
     await suite.until(lambda: bool(node.peers() and other.peers()))
-    wires = [packet(world.topic, f"{number} {'x' * 30_000}") for number in range(10)]
+    wires = [suite.packet(world.topic, f"{number} {'x' * 30_000}") for number in range(10)]
     for wire in wires[:5]:
         node.publish(wire)
     for wire in wires[5:]:
@@ -213,7 +188,7 @@ async def test_a_page_behind_turn_reaches_a_node_behind_turn(world: World, cotur
     node, inbox = await world.node("nostr", turn(coturn))
     page = await world.page("nostr", coturn.url, servers.USER, servers.PASSWORD)
     await page.until(lambda line: "join" in line)
-    wire = packet(world.topic, "over two servers")
+    wire = suite.packet(world.topic, "over two servers")
     page.say(send=wire.decode())
     await inbox.until_has([wire])
     assert node.health().detail.startswith("1 links, 0 direct, 1 relayed")
@@ -239,7 +214,7 @@ async def test_a_peer_that_goes_silent_is_noticed_and_comes_back(world: World) -
         print(f"\nnoticed after {time.monotonic() - began:.1f} s")
     finally:
         os.kill(page.process.pid, signal.SIGCONT)
-    wire = packet(world.topic, "back")
+    wire = suite.packet(world.topic, "back")
     await suite.until(lambda: bool(node.peers()))
     page.say(send=wire.decode())
     await inbox.until_has([wire])
@@ -247,18 +222,6 @@ async def test_a_peer_that_goes_silent_is_noticed_and_comes_back(world: World) -
 
 async def test_a_round_over_webrtc_alone(world: World) -> None:
     await world.meeting_point("nostr")
-    nodes = []
-    async with AsyncExitStack() as stack:
-        for name in ("worker 1", "worker 2", "worker 3", "follower"):
-            roles = () if name == "follower" else (rounds.Role.WORKER, rounds.Role.VALIDATOR)
-            transport = WebRtcTransport(WebRtcSettings(), [world.signaller("nostr")])
-            nodes.append(rounds.DrivenNode(name, lambda _, one=transport: [one], roles))
-            nodes[-1].running = asyncio.create_task(nodes[-1].driver.run())
-            stack.push_async_callback(nodes[-1].stop)
-            await nodes[-1].driver.started.wait()
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
-            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
-        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
-        assert rounds.delivered_twice(nodes) == []
-        status = nodes[-1].service.status().transports[0]
-        assert status.detail.startswith("3 links, 3 direct, 0 relayed")
+    async with asked_over(lambda _: WebRtcTransport(WebRtcSettings(), [world.signaller("nostr")])) as asker:
+        wanted = "3 links, 3 direct, 0 relayed"
+        await suite.until(lambda: asker.service.status().transports[0].detail.startswith(wanted))

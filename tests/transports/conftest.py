@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from dicast.base.crypto import KeyPair
 from dicast.base.events import encode_event, sign_event
+from dicast.ports import Transport
 from dicast.protocol.messages import Kind
 from dicast.transports.nostr import NostrTransport
 from waiting import until
@@ -131,6 +132,39 @@ async def lying_relay() -> AsyncIterator[Callable[[Script], Awaitable[str]]]:
         await server.wait_closed()
 
 
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+MakeTransport = Callable[[int], Transport]
+
+
+@pytest.fixture
+async def lying_server(topic: str) -> AsyncIterator[Callable[..., Awaitable[tuple[Transport, list[bytes]]]]]:
+    """A transport, made for a port and started, whose server does with each connection what a test says."""
+    servers, transports, complaints = [], list[Transport](), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+
+    async def start(script: Talk, make: MakeTransport) -> tuple[Transport, list[bytes]]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await script(reader, writer)
+            except OSError:
+                pass
+            finally:
+                writer.close()
+
+        servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
+        transports.append(make(servers[-1].sockets[0].getsockname()[1]))
+        wires: list[bytes] = []
+        await transports[-1].start(topic, wires.append)
+        return transports[-1], wires
+
+    yield start
+    for transport in transports:
+        await transport.stop()
+    for server in servers:
+        server.close()
+    assert complaints == []
+
+
 class Wire:
     """A way to a relay that can be cut: takes connections, passes bytes on both ways."""
 
@@ -203,5 +237,5 @@ def make_packet(topic: str) -> Callable[..., bytes]:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
-    """Waits for a condition, at most 20 seconds."""
+    """Waits for a condition."""
     return until

@@ -130,7 +130,7 @@ async def test_nodes_without_a_listener_find_those_with_one(
     await wait_until(lambda: listening.health().state == "up")
     await dialling.start(topic, lambda wire: None)
     dialling.publish(wire := make_packet())
-    await wait_until(lambda: wires == [wire])
+    await wait_until(lambda: wire in wires)
     assert dialling.peers() == [*listening.addresses()] or len(dialling.peers()) == 2
     await dialling.stop()
     await listening.stop()

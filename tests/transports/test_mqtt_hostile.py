@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -16,7 +15,7 @@ from dicast.transports.mqtt_client import Broker
 from dicast.transports.packet_queue import QUEUE_BYTES_MAX, QUEUE_PACKETS_MAX
 
 pytestmark = pytest.mark.anyio
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CONNACK = bytes([0x20, 3, 0, 0, 0])
 DAMAGED = 24
 """Connections with one damaged message each."""
@@ -44,36 +43,9 @@ def length_of(count: int) -> bytes:
 
 
 @pytest.fixture
-async def lying_broker(
-    topic: str, monkeypatch
-) -> AsyncIterator[Callable[[Script], Awaitable[tuple[MqttTransport, list[bytes]]]]]:
-    """A started transport whose broker does with each connection what a test says."""
+def start(lying_server, monkeypatch) -> Callable[[Talk], Awaitable[tuple[MqttTransport, list[bytes]]]]:
     monkeypatch.setattr("dicast.transports.mqtt_client.CONNECT_SECONDS_MAX", 0.5)
-    servers, transports, complaints = [], list[MqttTransport](), list[dict[str, Any]]()
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-
-    async def start(script: Script) -> tuple[MqttTransport, list[bytes]]:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await script(reader, writer)
-            except OSError:
-                pass
-            finally:
-                writer.close()
-
-        servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
-        port = servers[-1].sockets[0].getsockname()[1]
-        transports.append(MqttTransport(Broker(f"mqtt://127.0.0.1:{port}")))
-        wires: list[bytes] = []
-        await transports[-1].start(topic, wires.append)
-        return transports[-1], wires
-
-    yield start
-    for transport in transports:
-        await transport.stop()
-    for server in servers:
-        server.close()
-    assert complaints == []
+    return lambda script: lying_server(script, lambda port: MqttTransport(Broker(f"mqtt://127.0.0.1:{port}")))
 
 
 async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,7 +57,7 @@ async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def test_a_message_larger_than_a_packet_ends_the_connection(
-    lying_broker, topic, make_packet, wait_until
+    start, topic, make_packet, wait_until
 ) -> None:
     connections, heard = 0, asyncio.Event()
     wire = make_packet("hello")
@@ -102,15 +74,15 @@ async def test_a_message_larger_than_a_packet_ends_the_connection(
         await writer.drain()
         await reader.read()
 
-    transport, wires = await lying_broker(script)
-    await wait_until(lambda: wires == [wire])
+    transport, wires = await start(script)
+    await wait_until(lambda: wire in wires)
     heard.set()
     await wait_until(lambda: connections >= 2)
     assert set(wires) == {wire}
     assert transport.health().state in ("up", "down")
 
 
-async def test_a_broker_that_refuses_us_is_named_and_tried_again(lying_broker, wait_until) -> None:
+async def test_a_broker_that_refuses_us_is_named_and_tried_again(start, wait_until) -> None:
     connections = 0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -121,14 +93,14 @@ async def test_a_broker_that_refuses_us_is_named_and_tried_again(lying_broker, w
         await writer.drain()
         await reader.read()
 
-    transport, _ = await lying_broker(script)
+    transport, _ = await start(script)
     await wait_until(lambda: connections >= 2)
     assert transport.health().state == "down"
     assert "uthori" in transport.health().detail
 
 
 @pytest.mark.parametrize("noise", [b"\xff" * 4096, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x20\x03\x00", b""])
-async def test_noise_in_place_of_a_broker(lying_broker, wait_until, noise: bytes) -> None:
+async def test_noise_in_place_of_a_broker(start, wait_until, noise: bytes) -> None:
     connections = 0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,14 +109,12 @@ async def test_noise_in_place_of_a_broker(lying_broker, wait_until, noise: bytes
         writer.write(noise)
         await writer.drain()
 
-    transport, wires = await lying_broker(script)
+    transport, wires = await start(script)
     await wait_until(lambda: connections >= 2)
     assert (wires, list(transport.peers())) == ([], [])
 
 
-async def test_a_broker_that_is_silent_holds_up_neither_publishing_nor_stopping(
-    lying_broker, wait_until
-) -> None:
+async def test_a_broker_that_is_silent_holds_up_neither_publishing_nor_stopping(start, wait_until) -> None:
     connected = asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -152,7 +122,7 @@ async def test_a_broker_that_is_silent_holds_up_neither_publishing_nor_stopping(
         while await reader.read(4096):
             pass
 
-    transport, _ = await lying_broker(script)
+    transport, _ = await start(script)
     await connected.wait()
     for _ in range(QUEUE_PACKETS_MAX + 10):
         transport.publish(b"{}")
@@ -190,7 +160,7 @@ def damaged(chance: random.Random, whole: bytes) -> bytes:
 
 
 async def test_whatever_a_broker_sends_the_next_connection_works(
-    lying_broker, topic, make_packet, wait_until, monkeypatch
+    start, topic, make_packet, wait_until, monkeypatch
 ) -> None:
     monkeypatch.setattr("dicast.transports.backoff.RETRY_SECONDS_MAX", 0.001)
     monkeypatch.setattr("dicast.transports.backoff.RETRY_SECONDS_FIRST", 0.001)
@@ -206,6 +176,6 @@ async def test_whatever_a_broker_sends_the_next_connection_works(
         while is_over and await reader.read(4096):
             pass
 
-    _, wires = await lying_broker(script)
+    _, wires = await start(script)
     await wait_until(lambda: wire in wires)
     assert all(len(one) <= PACKET_BYTES_MAX for one in wires)

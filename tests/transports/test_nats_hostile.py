@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given
@@ -17,7 +16,7 @@ from dicast.transports.nats_client import Credentials, NatsServer, read_credenti
 from dicast.transports.nats_frames import LINE_BYTES_MAX, Delivered, NatsReader, Said, read_greeting
 
 pytestmark = pytest.mark.anyio
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 INFO = b'INFO {"server_id":"x","max_payload":1048576,"connect_urls":["192.0.2.1:4222"]}\r\n'
 
 lines = st.one_of(
@@ -61,37 +60,10 @@ def test_theorem_20_11_any_information_is_read_or_refused(rest: bytes) -> None:
 
 
 @pytest.fixture
-async def lying_server(
-    topic: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Callable[[Script], Awaitable[tuple[NatsTransport, list[bytes]]]]]:
-    """A started transport whose server does with each connection what a test says."""
-    monkeypatch.setattr("dicast.transports.nats_client.GREETING_SECONDS_MAX", 0.3)
-    monkeypatch.setattr("dicast.transports.nats_client.HEARTBEAT_SECONDS", 0.3)
-    servers, transports, complaints = [], list[NatsTransport](), list[dict[str, Any]]()
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-
-    async def start(script: Script) -> tuple[NatsTransport, list[bytes]]:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await script(reader, writer)
-            except OSError:
-                pass
-            finally:
-                writer.close()
-
-        servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
-        port = servers[-1].sockets[0].getsockname()[1]
-        transports.append(NatsTransport(NatsServer(f"nats://127.0.0.1:{port}")))
-        wires: list[bytes] = []
-        await transports[-1].start(topic, wires.append)
-        return transports[-1], wires
-
-    yield start
-    for transport in transports:
-        await transport.stop()
-    for server in servers:
-        server.close()
-    assert complaints == []
+def start(lying_server) -> Callable[[Talk], Awaitable[tuple[NatsTransport, list[bytes]]]]:
+    return lambda script: lying_server(
+        script, lambda port: NatsTransport(NatsServer(f"nats://127.0.0.1:{port}"))
+    )
 
 
 async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -126,7 +98,7 @@ async def answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
         INFO.replace(b'"server_id"', b'"tls_required":true,"server_id"') + b"plain",
     ],
 )
-async def test_noise_in_place_of_a_server(lying_server, wait_until, noise: bytes) -> None:
+async def test_noise_in_place_of_a_server(start, wait_until, noise: bytes) -> None:
     connections = 0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -135,12 +107,12 @@ async def test_noise_in_place_of_a_server(lying_server, wait_until, noise: bytes
         writer.write(noise)
         await writer.drain()
 
-    transport, wires = await lying_server(script)
+    transport, wires = await start(script)
     await wait_until(lambda: connections >= 2)
     assert (wires, list(transport.peers())) == ([], [])
 
 
-async def test_a_server_that_sends_us_elsewhere_is_not_followed(lying_server, wait_until, topic) -> None:
+async def test_a_server_that_sends_us_elsewhere_is_not_followed(start, wait_until, topic) -> None:
     connections = 0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -149,13 +121,13 @@ async def test_a_server_that_sends_us_elsewhere_is_not_followed(lying_server, wa
         await greet(reader, writer)
         writer.close()
 
-    transport, _ = await lying_server(script)
+    transport, _ = await start(script)
     await wait_until(lambda: connections >= 3)
     assert "192.0.2.1" not in transport.health().detail
 
 
 async def test_a_flood_is_read_at_a_pace_and_what_is_too_large_is_passed_over(
-    lying_server, wait_until, topic, make_packet
+    start, wait_until, topic, make_packet
 ) -> None:
     wire = make_packet("hello")
 
@@ -167,23 +139,21 @@ async def test_a_flood_is_read_at_a_pace_and_what_is_too_large_is_passed_over(
         writer.write((b"MSG a 1 %d\r\n" % len(wire) + wire + b"\r\n") * 20_000 + b"PING\r\n" * 20_000)
         await answering
 
-    transport, wires = await lying_server(script)
+    transport, wires = await start(script)
     began = asyncio.get_running_loop().time()
     await wait_until(lambda: len(wires) >= 8_000)
     assert asyncio.get_running_loop().time() - began > 0.5
     assert (set(wires), transport.health().dropped) == ({wire}, 1)
 
 
-async def test_a_server_that_is_silent_holds_up_neither_publishing_nor_stopping(
-    lying_server, wait_until
-) -> None:
+async def test_a_server_that_is_silent_holds_up_neither_publishing_nor_stopping(start, wait_until) -> None:
     connected = asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connected.set()
         await reader.read()
 
-    transport, _ = await lying_server(script)
+    transport, _ = await start(script)
     await connected.wait()
     for _ in range(1034):
         transport.publish(b"{}")
@@ -193,7 +163,8 @@ async def test_a_server_that_is_silent_holds_up_neither_publishing_nor_stopping(
     assert transport.health().state == "down"
 
 
-async def test_a_server_that_falls_silent_is_left(lying_server, wait_until) -> None:
+async def test_a_server_that_falls_silent_is_left(start, wait_until, monkeypatch) -> None:
+    monkeypatch.setattr("dicast.transports.nats_client.HEARTBEAT_SECONDS", 0.3)
     connections = 0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,7 +173,7 @@ async def test_a_server_that_falls_silent_is_left(lying_server, wait_until) -> N
         await greet(reader, writer)
         await reader.read()
 
-    transport, _ = await lying_server(script)
+    transport, _ = await start(script)
     await wait_until(lambda: connections >= 2)
     assert transport.health().state in ("up", "down")
 

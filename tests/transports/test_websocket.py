@@ -165,7 +165,7 @@ async def test_a_huge_frame_ends_its_link_only(
         await hostile.send(bytes(FRAME_BYTES_MAX + 1))
         await hostile.wait_closed()
         await honest.send(bytes([255]) + (wire := make_packet("hello")))
-        await wait_until(lambda: node.wires == [wire])
+        await wait_until(lambda: wire in node.wires)
 
 
 async def test_hops_end_a_flood_whatever_a_peer_claims(

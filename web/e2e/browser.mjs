@@ -25,7 +25,7 @@ export async function pageAt(browser, base, options = {}) {
     const url = request.url();
     if (!url.startsWith(base) && !url.startsWith("data:") && !url.startsWith("blob:")) problems.push(`external request: ${url}`);
   });
-  page.setDefaultTimeout(Number(process.env.WAIT_MS ?? 30_000));
+  page.setDefaultTimeout(Number(process.env.WAIT_MS ?? 60_000));
   return { page, context, problems };
 }
 
