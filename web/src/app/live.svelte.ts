@@ -1,5 +1,5 @@
 /** What happens on the node, as it happens: one stream for the whole page. */
-import { ApiError, request, streamed } from "./api.ts";
+import { ApiError, request, storedKey, streamed } from "./api.ts";
 import type { Live } from "./types.ts";
 
 const RETRY_MS_FIRST = 500;
@@ -9,8 +9,8 @@ const KEPT_MAX = 200;
 
 type Listener = (event: Live) => void;
 
-/** `state`: whether the stream is there, and whether the node behind the gateway is. */
-export const live = $state({ connected: false, nodeUp: true, needsKey: false, recent: [] as Live[] });
+/** Whether the stream is there, whether the node behind the gateway is, and what is wrong with the key in use. */
+export const live = $state({ connected: false, nodeUp: true, needsKey: false, keyProblem: "", recent: [] as Live[] });
 
 const listeners = new Set<Listener>();
 let aborted: AbortController | null = null;
@@ -37,6 +37,7 @@ export async function follow(): Promise<void> {
       for await (const { id, data } of streamed(response)) take(id, data);
     } catch (error) {
       live.needsKey = error instanceof ApiError && error.status === 401;
+      live.keyProblem = live.needsKey && storedKey() ? (error as ApiError).message : "";
       if (live.needsKey) own.abort();
     }
     live.connected = false;

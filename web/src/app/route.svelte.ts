@@ -3,7 +3,7 @@
 export const route = $state({ path: [] as string[] });
 
 function read(): void {
-  route.path = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decodeURIComponent);
+  route.path = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean);
 }
 
 window.addEventListener("hashchange", read);
