@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from dicast.base.errors import AdapterError, ConfigurationError, RemoteProtocolError
@@ -299,3 +300,21 @@ async def test_a_signaller_that_never_stops_talking_is_not_listened_to(make_sign
     assert await signaller._ask(url) == ("", ())
     assert said < 64 << 20
     server.close()
+
+
+async def test_whoever_is_no_signaller_is_not_waited_for(make, monkeypatch) -> None:
+    monkeypatch.setattr("dicast.signalling.client.ANSWER_SECONDS_MAX", 0.2)
+
+    async def silent(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async def other(connection: ServerConnection) -> None:
+        await connection.send('["NOTICE","a relay"]')
+        await connection.wait_closed()
+
+    for answer in (silent, other):
+        async with serve(answer, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+            documents = subscribe(Signallers([url]), b"{}", "main")
+            with pytest.raises(AdapterError, match="this is no signaller"):
+                await anext(documents)

@@ -204,6 +204,7 @@ class Followed:
             signallers.failed(url, error)
 
     async def _on(self, connection: ClientConnection, signallers: Signallers) -> AsyncGenerator[Document]:
+        await _welcomed(connection, signallers)
         await connection.send(self._frame, text=True)
         while True:
             frame = _read(await connection.recv(decode=False))
@@ -216,7 +217,7 @@ class Followed:
                     self._caught_up()
                 case "refused":
                     raise RemoteProtocolError(frame.code, frame.message)
-                case "welcome" | "signallers":
+                case "signallers":
                     signallers.hear(frame)
                 case _:
                     continue
@@ -234,6 +235,18 @@ class Followed:
             return None
         is_wanted = document.created_at >= self._since and matches(self._test, document.value)
         return document if is_wanted and self._seen.add(document.id, int(time.monotonic() * 1000)) else None
+
+
+async def _welcomed(connection: ClientConnection, signallers: Signallers) -> None:
+    """A signaller speaks first; whoever else takes WebSockets there would be waited for in vain."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            frame = _read(await connection.recv(decode=False))
+    except TimeoutError:
+        frame = Frame()
+    if frame.kind != "welcome":
+        raise EOFError("this is no signaller")
+    signallers.hear(frame)
 
 
 def nobody(signallers: Signallers) -> AdapterError:
