@@ -1,9 +1,9 @@
-/** Drives the dashboard of a running network as a person would: node e2e/dashboard.mjs URL FOLDER */
+/** Drives the dashboard of a running network as a person would: node e2e/dashboard.mjs URL FOLDER KEY */
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { open, pageAt, violations } from "./browser.mjs";
 
-const [base, folder] = process.argv.slice(2);
+const [base, folder, key] = process.argv.slice(2);
 const VIEWS = ["", "ask", "rounds", "map", "nodes", "verify", "here", "logs", "settings", "keys"];
 mkdirSync(folder, { recursive: true });
 const browser = await open();
@@ -32,6 +32,30 @@ async function askAndVerify(page) {
   await page.getByText("Holds.").waitFor();
   assert.match(await page.locator("main").innerText(), /signed event/);
   await shot(page, "verified");
+}
+
+/** What goes wrong while it streams is said in the gateway's words. */
+async function askTooMuch(page) {
+  await visit(page, "ask");
+  await page.getByRole("button", { name: "story" }).click();
+  await page.getByLabel("Question").fill("word ".repeat(2000));
+  await page.getByText("seats must agree").waitFor();
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
+  await page.getByText("The prompt is longer than the models that were asked can read.").waitFor();
+}
+
+/** A file is taken away with the key that the page uses. */
+async function downloadWithKey(page) {
+  await visit(page, "rounds");
+  await page.evaluate((own) => sessionStorage.setItem("dicast-key", own), key);
+  const [sent, file] = await Promise.all([
+    page.waitForRequest((request) => request.url().includes("/api/export/rounds")),
+    page.waitForEvent("download"),
+    page.getByRole("link", { name: "JSON lines" }).click(),
+  ]);
+  assert.equal(await sent.headerValue("authorization"), `Bearer ${key}`);
+  assert.equal(file.suggestedFilename(), "dicast-rounds.jsonl");
+  await page.evaluate(() => sessionStorage.removeItem("dicast-key"));
 }
 
 async function openRound(page) {
@@ -100,6 +124,8 @@ await askAndVerify(page);
 await openRound(page);
 await lookAtNodes(page);
 await refuseForgery(page);
+await askTooMuch(page);
+await downloadWithKey(page);
 await useKeyboard(page);
 await context.close();
 problems.push(...(await everyView("light", { colorScheme: "light" })));
