@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import gc
 import importlib.util
 import json
 import subprocess
 import sys
-import threading
 import time
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -25,15 +22,9 @@ from dicast.protocol.messages import Kind, Role
 from dicast.transports.libp2p import Libp2pTransport
 from dicast.transports.libp2p_finder import Libp2pFinder
 from dicast.transports.libp2p_host import Libp2pSettings
+from driven import QUESTION, SENTENCE, DrivenNode, delivered_twice
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # the package leaves them to the collector
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 TESTS = Path(__file__).resolve().parents[1]
 KEYS = ["ab" * 32, "cd" * 32]
 
@@ -49,7 +40,6 @@ def load(name: str, path: str) -> ModuleType:
 
 
 suite = load("suite_over_libp2p", "conformance/test_transports.py")
-rounds = load("rounds_over_libp2p", "interop/test_rounds.py")
 servers = load("servers_for_libp2p", "interop/conftest.py")
 globals().update(
     {
@@ -58,24 +48,6 @@ globals().update(
         if (name.startswith("test_") and "relay" not in name) or name == "topic"
     }
 )
-
-
-def collect() -> None:
-    """What the package left open, once its threads let go of it, while that is no failure."""
-    for thread in threading.enumerate():
-        if thread.name == "libp2p":
-            thread.join(suite.WAIT_SECONDS_MAX)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        for _ in range(5):  # as pytest does at the end: what is found in one go lets go of more
-            gc.collect()
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """What one test left."""
-    yield
-    collect()
 
 
 def seed(number: int) -> bytes:
@@ -182,28 +154,6 @@ async def make_peer() -> AsyncIterator[Callable]:
         yield make
 
 
-async def test_a_round() -> None:
-    """Three workers and a follower, over libp2p alone."""
-    names = {"worker 1": True, "worker 2": True, "worker 3": True, "follower": False}
-    async with contextlib.AsyncExitStack() as stack:
-        nodes, known = [], ()
-        for number, (name, works) in enumerate(names.items()):
-            roles = (Role.WORKER, Role.VALIDATOR) if works else ()
-            transport = Libp2pTransport(Libp2pSettings(seed(number), peers=known))
-            nodes.append(rounds.DrivenNode(name, lambda _: [transport], roles))  # noqa: B023 (called here)
-            running = asyncio.create_task(nodes[-1].driver.run())
-            stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
-            stack.callback(nodes[-1].driver.stop)
-            await nodes[-1].driver.started.wait()
-            await suite.until(lambda: transport.health().state == "up")  # noqa: B023 (awaited here)
-            known = known or tuple(transport.addresses())
-        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
-        async with asyncio.timeout(60):
-            answer = await nodes[-1].service.answer(rounds.QUESTION, lambda _: None)
-        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", rounds.SENTENCE, True)
-        assert rounds.delivered_twice(nodes) == []
-
-
 @pytest.mark.parametrize("who_dials", ["we by TCP", "we by WebSocket", "they by TCP", "they by WebSocket"])
 async def test_js_libp2p_hears_us_and_is_heard(make_node, make_peer, topic, who_dials: str) -> None:
     is_web = who_dials.endswith("WebSocket")
@@ -258,11 +208,13 @@ async def test_a_node_behind_a_relay_is_reached_and_the_relay_may_be_js(make_nod
 
 
 async def test_a_peer_that_goes_and_comes_back(make_node, topic) -> None:
+    """It is away for longer than the package takes to give it up for a minute."""
     listen = (f"/ip4/127.0.0.1/tcp/{servers.free_port()}",)
     known, _ = await make_node(listen=listen, seed=seed(99))
     sender, _ = await make_node(known.addresses()[0])
     await known.stop()
-    await suite.until(lambda: sender.health().state == "down")
+    await suite.until(lambda: "fail" in sender.health().detail)
+    assert sender.health().state == "down"
     _, inbox = await make_node(listen=listen, seed=seed(99))
     back_at = time.monotonic()
     await suite.until(lambda: sender.health().state == "up")
@@ -271,7 +223,7 @@ async def test_a_peer_that_goes_and_comes_back(make_node, topic) -> None:
         sender.publish(suite.packet(topic, str(number := number + 1)))
         await asyncio.sleep(0)
         await suite.until(lambda: sender.health().sent == number)
-    assert time.monotonic() - back_at < 5
+    assert time.monotonic() - back_at < 5  # 0.7 s on a machine with nothing else to do
 
 
 async def test_the_round_trip_is_measured_and_newcomers_are_told(make_node, topic) -> None:
@@ -376,3 +328,25 @@ async def test_records_that_are_none_are_counted_and_harm_nobody(make_node, make
     assert await record_found(node.finder, KEYS[0], found) == b"a record"
     node.finder.provide(KEYS, bytes(1001))
     assert (node.finder.health().dropped, node.health().state) == (2, "up")
+
+
+async def test_a_round() -> None:
+    """Three workers and a follower, over libp2p alone."""
+    names = {"worker 1": True, "worker 2": True, "worker 3": True, "follower": False}
+    async with contextlib.AsyncExitStack() as stack:
+        nodes, known = [], ()
+        for number, (name, works) in enumerate(names.items()):
+            roles = (Role.WORKER, Role.VALIDATOR) if works else ()
+            transport = Libp2pTransport(Libp2pSettings(seed(number), peers=known))
+            nodes.append(DrivenNode(name, lambda _: [transport], roles))  # noqa: B023 (called here)
+            running = asyncio.create_task(nodes[-1].driver.run())
+            stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
+            stack.callback(nodes[-1].driver.stop)
+            await nodes[-1].driver.started.wait()
+            await suite.until(lambda: transport.health().state == "up")  # noqa: B023 (awaited here)
+            known = known or tuple(transport.addresses())
+        await suite.until(lambda: len(nodes[-1].service.known().others) == 3)
+        async with asyncio.timeout(60):
+            answer = await nodes[-1].service.answer(QUESTION, lambda _: None)
+        assert (answer.outcome, answer.answer, answer.verified) == ("accepted", SENTENCE, True)
+        assert delivered_twice(nodes) == []

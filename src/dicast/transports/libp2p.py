@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.ports import TransportHealth
 from dicast.transports.inlet import Inlet
 from dicast.transports.libp2p_finder import Libp2pFinder
@@ -18,15 +17,12 @@ from dicast.transports.libp2p_host import LOOK_SECONDS, Libp2pHost, Libp2pSettin
 from dicast.transports.queued import QueuedTransport, first_to_end
 from dicast.transports.trio_thread import TrioThread
 
-RPC_BYTES_MAX = 256 * 1024  # what a peer may say at once: a packet, or several small ones
-PACKETS_A_SECOND = 200  # of ours: the package's queue to a peer drops what is over
-PEER_PACKETS_A_SECOND = 5_000.0  # of one peer: those of many nodes; the default, 10, loses every round
-HEARTBEAT_SECONDS = 1  # the mesh mends itself as other implementations do; the default is 120
+PACKETS_A_SECOND = 1_000  # of ours: half of what a core signs, seals and writes
+PAUSE_SECONDS = 0.04  # a pause is worth a timer from here
+WAITING_MAX = 32  # packets on their way to the other thread
 MESH_SECONDS_MAX = 3.0  # a peer of the topic that takes us into no mesh for so long is not waited for
-DEGREE, DEGREE_LOW, DEGREE_HIGH = 6, 4, 12  # neighbours of a topic, as in the specification
-PROTOCOLS = ("/meshsub/1.1.0", "/meshsub/1.0.0")
-NEIGHBOUR_WAITING_MAX = 8  # messages; the package drops new ones at 32
-SLOW_NEIGHBOUR_SECONDS = 0.1  # a neighbour that takes nothing costs the others so much a packet
+NEIGHBOUR_WAITING_MAX = 32  # messages of ours and others; it drops new ones at 256
+SLOW_NEIGHBOUR_SECONDS = 0.1  # a neighbour that takes nothing costs the others so much, once
 DRAIN_SECONDS_MAX = 0.8
 LAST_WRITE_SECONDS = 0.3  # until the neighbours have read it: what they have not is lost with the connection
 HELLO = b"hello"  # no packet: it says that somebody came
@@ -96,7 +92,7 @@ class Libp2pTransport(QueuedTransport):
         inlet = Inlet(self._take)
         host = Libp2pHost(self._settings)
         gossip = _Gossip(f"dicast/{topic}", host, inlet.put, self.finder)
-        thread = TrioThread(lambda: gossip.run(lambda look: thread.tell(self._see, look)), self.name)
+        thread = TrioThread(lambda: gossip.run(thread, lambda look: thread.tell(self._see, look)), self.name)
         self._inlet, self._host, self._thread = inlet, host, thread
         thread.start()
         try:
@@ -121,10 +117,14 @@ class Libp2pTransport(QueuedTransport):
         with self._standing():
             await gossip.say(thread, HELLO)
 
+            due = loop.time()
+
             async def write(wire: bytes) -> None:
-                earliest = loop.time() + 1 / PACKETS_A_SECOND
+                nonlocal due
+                due = max(due, loop.time() - PAUSE_SECONDS) + 1 / PACKETS_A_SECOND
                 await gossip.say(thread, wire)
-                await asyncio.sleep(earliest - loop.time())
+                if due - loop.time() > PAUSE_SECONDS:
+                    await asyncio.sleep(due - loop.time())
 
             await self._write_queue(write)
 
@@ -155,7 +155,7 @@ class Libp2pTransport(QueuedTransport):
 
 
 class _Gossip:
-    """Pubsub on a host; everything runs on the trio loop, but `say`."""
+    """Pubsub on a host; everything runs on the trio loop, but `say` and `drained`."""
 
     def __init__(
         self, topic: str, host: Libp2pHost, take: Callable[[bytes], None], finder: Libp2pFinder
@@ -166,26 +166,32 @@ class _Gossip:
         self._finder = finder
         self._take = take
         self._pubsub: Any = None
-        self._router: Any = None
         self._outbound: Any = None
+        self._slow = set[Any]()
+        self._room = asyncio.Semaphore(WAITING_MAX)
 
-    async def run(self, tell: Callable[[Look], None]) -> None:
+    async def run(self, thread: TrioThread, tell: Callable[[Look], None]) -> None:
         """Until cancelled."""
         service = import_module("libp2p.tools.anyio_service").background_trio_service
+        gossip = import_module("dicast.transports.libp2p_gossip")
         async with self._host.running() as nursery:
-            self._build()
+            self._outbound, inbound = self._trio.open_memory_channel(WAITING_MAX + 1)
+            self._pubsub = pubsub = gossip.Gossip(self._host.host, self._topic, self._take)
             serving = self._finder.join(self._host, self._friends)
-            async with service(self._pubsub), service(self._router):
-                await self._pubsub.wait_until_ready()
-                own, subscription = str(self._host.host.get_id()), await self._pubsub.subscribe(self._topic)
-                nursery.start_soon(self._drain, subscription)
-                nursery.start_soon(self._write)
+            async with pubsub.closing(), service(pubsub), service(pubsub.router):
+                await pubsub.wait_until_ready()
+                nursery.start_soon(self._drain, await pubsub.subscribe(self._topic))
+                nursery.start_soon(self._write, inbound, thread)
                 nursery.start_soon(self._finder.serve, serving)
                 while True:
-                    on_topic = self._pubsub.peer_topics.get(self._topic, ())
-                    others = tuple(sorted(str(peer) for peer in on_topic if str(peer) != own))
-                    tell(Look(self._host.seen(), others, len(self._router.mesh.get(self._topic, ()))))
+                    tell(self._look())
+                    pubsub.tidy()
                     await self._trio.sleep(LOOK_SECONDS)
+
+    def _look(self) -> Look:
+        on_topic = set(map(str, self._pubsub.peer_topics.get(self._topic, ())))
+        in_mesh = len(self._pubsub.router.mesh.get(self._topic, ()))
+        return Look(self._host.seen(), tuple(sorted(on_topic - {str(self._host.host.get_id())})), in_mesh)
 
     def _friends(self) -> set[str]:
         """Whom we are here for: the topic, and those we were given; for a relay, everybody."""
@@ -193,73 +199,55 @@ class _Gossip:
         return on_topic | self._host.friends()
 
     async def say(self, thread: TrioThread, wire: bytes) -> None:
-        """From our loop: publish, once what was said before is on its way."""
-        said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def done(problem: str) -> None:
-            if not said.done():
-                said.set_result(problem)
-
-        def tell(problem: str) -> None:
-            thread.tell(done, problem)
-
-        thread.soon(self._queue, wire, tell)
-        if problem := await said:
-            raise ConnectionError(problem)
+        """From our loop: publish, once there is room for it on its way."""
+        await self._room.acquire()
+        thread.soon(self._queue, wire, None)
 
     async def drained(self, thread: TrioThread) -> None:
         """From our loop: wait a moment until the neighbours have what was said."""
-        with suppress(TimeoutError, ConnectionError):
+        is_drained = asyncio.Event()
+        thread.soon(self._queue, b"", lambda: thread.tell(is_drained.set))
+        with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
-                await self.say(thread, b"")
+                await is_drained.wait()
 
-    def _build(self) -> None:
-        self._router = import_module("libp2p.pubsub.gossipsub").GossipSub(
-            protocols=list(PROTOCOLS),
-            degree=DEGREE,
-            degree_low=DEGREE_LOW,
-            degree_high=DEGREE_HIGH,
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            max_messages_per_topic_per_second=PEER_PACKETS_A_SECOND,
-        )
-        self._pubsub = import_module("libp2p.pubsub.pubsub").Pubsub(
-            self._host.host, self._router, strict_signing=True, max_inbound_rpc_size=RPC_BYTES_MAX
-        )
-        self._outbound, self._inbound = self._trio.open_memory_channel(16)
-        own = self._host.host.get_id().to_bytes()
-
-        def take(_: object, message: Any) -> bool:
-            """Every new message passes here once; the package's own queue would drop the 33rd of a burst."""
-            is_small = len(message.data) <= PACKET_BYTES_MAX
-            if is_small and message.from_id != own and self._topic in message.topicIDs:
-                self._take(bytes(message.data))
-            return is_small
-
-        self._pubsub.set_topic_validator(self._topic, take, False)
-
-    def _queue(self, wire: bytes, done: Callable[[str], None]) -> None:
-        try:
+    def _queue(self, wire: bytes, done: Callable[[], None] | None) -> None:
+        with suppress(self._trio.WouldBlock, self._trio.BrokenResourceError, AttributeError):
             self._outbound.send_nowait((wire, done))
-        except (self._trio.WouldBlock, self._trio.BrokenResourceError, AttributeError):
-            done("libp2p takes nothing")
 
-    async def _write(self) -> None:
-        async for wire, done in self._inbound:
-            if wire:
-                done("")
-                with suppress(Exception):  # the package has errors of many families; others carry it
-                    await self._pubsub.publish(self._topic, wire)
-                await self._until_waiting(NEIGHBOUR_WAITING_MAX)
-            else:
+    async def _write(self, inbound: Any, thread: TrioThread) -> None:
+        """What is said, at the neighbours' pace; how much was taken is told when it is worth a wake-up."""
+        taken = 0
+        async for wire, done in inbound:
+            if done is not None:
                 await self._until_waiting(0, LAST_WRITE_SECONDS)
                 await self._trio.sleep(LAST_WRITE_SECONDS)
-                done("")
+                done()
+                continue
+            with suppress(Exception):  # the package has errors of many families; others carry it
+                await self._pubsub.publish(self._topic, wire)
+            await self._until_waiting(NEIGHBOUR_WAITING_MAX)
+            taken += 1
+            if taken >= WAITING_MAX // 2 or not inbound.statistics().current_buffer_used:
+                thread.tell(self._make_room, taken)
+                taken = 0
+
+    def _make_room(self, count: int) -> None:
+        for _ in range(count):
+            self._room.release()
 
     async def _until_waiting(self, count: int, seconds: float = SLOW_NEIGHBOUR_SECONDS) -> None:
-        """Wait until every neighbour's queue is as short as that, though not for one that takes nothing."""
+        """Wait until every neighbour's queue is as short as that; for one that takes nothing, once."""
+        behind = self._behind(count)
+        self._slow &= behind
         with self._trio.move_on_after(seconds):
-            while any(len(queue) > count for queue in self._pubsub.peer_queues.values()):
+            while behind - self._slow:
                 await self._trio.sleep(0.002)
+                behind = self._behind(count)
+        self._slow |= behind
+
+    def _behind(self, count: int) -> set[Any]:
+        return {peer for peer, queue in self._pubsub.peer_queues.items() if len(queue) > count}
 
     async def _drain(self, subscription: Any) -> None:
         async for _ in subscription:

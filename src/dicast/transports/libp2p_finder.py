@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import chain, repeat
 from typing import Any
 
 from dicast.ports import TransportHealth
@@ -22,6 +23,7 @@ KEYS_MAX = 4  # provided at once; a table takes ten a peer in ten seconds
 LOOKUPS_MAX = 256  # waiting; what is asked beyond is asked again by whoever wants it
 LOOKUP_SECONDS_MAX = 30.0  # for one key, with all records under it
 REFRESH_SECONDS = (4.0, 32.0, 128.0)  # after a start the table is still finding itself
+EXPLORE_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # while there are few connections
 REFRESH_SECONDS_MAX = 1800.0  # tables forget after a day or two, but those who keep it leave sooner
 RETRY_SECONDS = 5.0  # after the package raised what it should not
 CONNECTIONS_KEPT = 8  # with fewer, whoever gave a record stays connected: perhaps there is more to talk about
@@ -155,6 +157,7 @@ class Serving:
         """Until cancelled, or until the package raises."""
         async with self._table.running(), self._trio.open_nursery() as nursery:
             nursery.start_soon(self._provide)
+            nursery.start_soon(self._explore)
             while True:
                 await self._table.meet()
                 self._finder.see(self._table.size)
@@ -163,6 +166,15 @@ class Serving:
                     await self._find(key)
                 await self._hang_up()
                 await self._trio.sleep(LOOK_SECONDS)
+
+    async def _explore(self) -> None:
+        """While few are connected, hear who else is there: soon after the start, then ever less."""
+        for pause in chain(EXPLORE_SECONDS, repeat(EXPLORE_SECONDS[-1])):
+            while not self._table.size:
+                await self._trio.sleep(LOOK_SECONDS)
+            if len(self._host.host.get_connected_peers()) < CONNECTIONS_KEPT:
+                await self._table.explore()
+            await self._trio.sleep(pause)
 
     async def _hang_up(self) -> None:
         """The table dials whom it asks, and may not take the places of those we are here for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -13,14 +13,18 @@ import msgspec
 
 from dicast.transports.background import described
 from dicast.transports.backoff import Backoff
+from dicast.transports.libp2p_links import Handler, Lines
 
 DIAL_SECONDS_MAX = 10.0
 LOOK_SECONDS = 0.2  # between two looks at who is connected
 PING_SECONDS = 10.0
 LEAVE_SECONDS_MAX = 0.5
 CONNECTIONS_MAX = 128  # as many as a busy node has; the package prunes what is over
+YAMUX = "/yamux/1.0.0"  # the other muxer knows no window: whoever sends fills memory
 SUGGESTED_MAX = 64  # addresses that others told us of and that were not tried yet
-CONNECTIONS_WANTED = 8  # with fewer, suggested addresses are tried
+CONNECTIONS_WANTED = 8  # with fewer, suggested addresses are tried, then those of the table
+TRIED_SECONDS = 60.0  # whom the table knows is dialled once in so long
+TRIED_MAX = 60  # of them in that time: hearsay makes us knock once a second at most
 RELAY_CIRCUIT_SECONDS = 3600  # a relay ends circuits of others after this
 RELAY_CIRCUIT_BYTES = 1 << 30  # and after this much
 
@@ -76,6 +80,7 @@ class Libp2pHost:
         self._settings = settings
         self._problems: dict[str, str] = {}
         self._suggested: dict[str, None] = {}
+        self._tried: dict[Any, float] = {}
         self._round_trip_ms: int | None = None
         self._relaying: Any = None
         self._nursery: Any = None
@@ -92,13 +97,30 @@ class Libp2pHost:
             low_watermark=0,
             min_connections=0,  # whom to dial is ours to say
         )
+        lines = Lines()
         self.host = import_module("libp2p").new_host(
-            key_pair=key, enable_tcp=True, enable_websocket=True, connection_config=limits
+            key_pair=key,
+            transports=lines.transports(),
+            sec_opt=_noise(key),
+            muxer_opt={YAMUX: import_module("dicast.transports.libp2p_muxer").BoundedYamux},
+            connection_config=limits,
         )
+        network = self.host.get_network()
+        network.retry_config.max_retries = 0  # when to try again is ours to say
+        network.set_stream_handler(_patient(network.common_stream_handler))
+        try:
+            async with self._serving(listen) as nursery:
+                yield nursery
+        finally:
+            await lines.close()
+
+    @asynccontextmanager
+    async def _serving(self, listen: list[Any]) -> AsyncGenerator[Any]:
         async with self.host.run(listen), self._trio.open_nursery() as nursery:
             if len(self.host.get_addrs()) < len(listen):  # the package says nothing of that
                 raise OSError(f"cannot listen on {', '.join(self._settings.listen)}")
             self._nursery = nursery
+            await self.host.get_network().auto_connector.stop()  # it dials hearsay, up to 64 at once
             await self._start_relaying(nursery)
             for address in (*self._settings.peers, *self._settings.relays):
                 nursery.start_soon(self._keep, address)
@@ -145,8 +167,8 @@ class Libp2pHost:
         with self._trio.fail_after(DIAL_SECONDS_MAX):
             if "/p2p-circuit" in address:
                 await self._relaying.dial(self._multiaddr(address))
-            else:
-                await self.host.connect(info)
+            elif not self.is_connected(str(info.peer_id)):  # where it was said to be, not where it says it is
+                await self.host.get_network().dial_addr(info.addrs[0], info.peer_id)
 
     async def _keep(self, address: str) -> None:
         """Keep one known address connected; at a relay, keep a place reserved."""
@@ -171,22 +193,36 @@ class Libp2pHost:
         return any(str(each) == peer for each in self.host.get_connected_peers())
 
     async def _try_suggested(self) -> None:
-        """While there are few connections, try what others said."""
+        """While there are few connections, try what others said, and whom the table knows."""
         while True:
             await self._trio.sleep(LOOK_SECONDS)
-            if not self._suggested or len(self.host.get_connected_peers()) >= CONNECTIONS_WANTED:
+            if len(self.host.get_connected_peers()) >= CONNECTIONS_WANTED:
                 continue
-            address = random.choice(list(self._suggested))  # noqa: S311 (no order that others choose)
-            del self._suggested[address]
             with _Tolerant():
-                if not self.is_connected(peer_of(address)):
-                    await self.connect(address)
+                if not self._suggested:
+                    await self._try_known()
+                    continue
+                address = random.choice(list(self._suggested))  # noqa: S311 (no order that others choose)
+                del self._suggested[address]
+                await self.connect(address)
+
+    async def _try_known(self) -> None:
+        """One of those that the package heard of, each once in a while."""
+        now, peers = self._trio.current_time(), self.host.get_peerstore().peer_ids()
+        self._tried = {peer: at for peer, at in self._tried.items() if now - at < TRIED_SECONDS}
+        unknown = {self.host.get_id(), *self.host.get_connected_peers(), *self._tried}
+        if (new := [peer for peer in peers if peer not in unknown]) and len(self._tried) < TRIED_MAX:
+            chosen = random.choice(new)  # noqa: S311
+            self._tried[chosen] = now
+            with self._trio.fail_after(DIAL_SECONDS_MAX):
+                await self.host.get_network().dial_peer(chosen)
 
     async def _ping(self) -> None:
-        """Ask each peer whether it is there, and hang up on one that does not say."""
+        """Ask each peer whether it is there, all at once, and hang up on one that does not say."""
         while True:
-            for peer in list(self.host.get_connected_peers()):
-                await self._ping_one(peer)
+            async with self._trio.open_nursery() as nursery:
+                for peer in list(self.host.get_connected_peers()):
+                    nursery.start_soon(self._ping_one, peer)
             await self._trio.sleep(PING_SECONDS if self.host.get_connected_peers() else LOOK_SECONDS)
 
     async def _ping_one(self, peer: Any) -> None:
@@ -234,6 +270,26 @@ class Libp2pHost:
             await stream.close()
         if not is_reserved:
             raise ConnectionError("it has no place for us")
+
+
+def _noise(key: Any) -> dict[Any, Any]:
+    """How connections are secured: the package would take one in the clear, whose peer is who it says."""
+    package = import_module("libp2p.security.noise.transport")
+    own = import_module("libp2p.crypto.x25519").create_new_key_pair().private_key
+    return {package.PROTOCOL_ID: package.Transport(key, noise_privkey=own)}
+
+
+def _patient(handler: Handler) -> Handler:
+    """What a stream of theirs makes the package raise ends that stream: by itself it ends the host."""
+
+    async def handle(stream: Any) -> None:
+        try:
+            await handler(stream)
+        except Exception:  # the package has errors of many families
+            with suppress(Exception):
+                await stream.reset()
+
+    return handle
 
 
 class _Tolerant:

@@ -63,6 +63,11 @@ class ProviderTable:
                 with suppress(Exception), self._trio.move_on_after(ANSWER_SECONDS_MAX):
                     await self._dht.add_peer(connected[name])
 
+    async def explore(self) -> None:
+        """Hear of the nodes nearest to us, and where they are."""
+        with suppress(Exception), self._trio.move_on_after(ANSWER_SECONDS_MAX):
+            await self._dht.peer_routing.find_closest_peers_network(self._host.host.get_id().to_bytes())
+
     async def provide(self, keys: Sequence[str]) -> None:
         """Tell the nodes nearest to each key that we have a record."""
         for key in keys:
