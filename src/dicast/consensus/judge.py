@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -102,6 +103,8 @@ def _ball(valid: Sequence[Valid], request: CaseRequest, seed: bytes) -> _Ball:
     """Rule 6: the support of every valid answer, the centre, and who agrees with it."""
     if not valid:
         return _NOBODY
+    if not request.frame.sec_distance_bits:
+        return _equal_ball(valid, seed)
     gathered = gather(valid, request)
     counted = tally(gathered.crowd)
     center = _center(valid, gathered, counted, seed)
@@ -117,6 +120,20 @@ def _ball(valid: Sequence[Valid], request: CaseRequest, seed: bytes) -> _Ball:
         size=int(counted.support[place]),
         runner_up=int(outside.max(initial=0)),
     )
+
+
+def _equal_ball(valid: Sequence[Valid], seed: bytes) -> _Ball:
+    """The same where nothing is embedded: equal readings agree, and nothing is near."""
+    seats: Counter[str] = Counter()
+    for member in valid:
+        seats[member.reading.group] += member.seats
+    support = [seats[member.reading.group] for member in valid]
+    most = max(support)
+    tied = [member for member, count in zip(valid, support, strict=True) if count == most]
+    center = min(tied, key=lambda member: (tie_ticket(seed, member.digest), member.pubkey))
+    inside = [member.reading.group == center.reading.group for member in valid]
+    outside = (count for count, agrees in zip(support, inside, strict=True) if not agrees)
+    return _Ball(center, support, [False] * len(valid), inside, most, max(outside, default=0))
 
 
 def _center(valid: Sequence[Valid], gathered: Gathered, counted: Tally, seed: bytes) -> int:
