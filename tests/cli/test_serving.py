@@ -15,3 +15,11 @@ def test_an_empty_key_file_does_not_open_the_signaller(dicast, folder) -> None:
     (folder / "key").write_text("\n")
     ran = dicast("signal", "--listen", "127.0.0.1:0", "--key-file", str(folder / "key"))
     assert (ran.code, "signal_key_file" in ran.err) == (2, True)
+
+
+def test_on_a_private_network_it_is_said_that_documents_are_not(dicast, folder) -> None:
+    (folder / "passphrase").write_text("correct horse battery\n")
+    (folder / "config.toml").write_text(f'passphrase_file = "{folder / "passphrase"}"\n')
+    words = ("publish", '{"a":1}', "--signaller", "ws://127.0.0.1:9", "--config", str(folder / "config.toml"))
+    ran = dicast(*words)
+    assert (ran.code, "documents are not encrypted" in ran.err) == (4, True)

@@ -58,6 +58,9 @@ def test_each_has_the_name_of_its_table(tmp_path: Path) -> None:
         ("websocket", {"listen": "0.0.0.0:7780"}, "public = true"),
         ("websocket", {"listen": "example.org:7780"}, "127.0.0.1:7780"),
         ("websocket", {"listen": "127.0.0.1"}, "127.0.0.1:7780"),
+        ("zenoh", {"connect": ["192.0.2.1:7447"]}, "tcp/192.0.2.1:7447"),
+        ("zenoh", {"connect": ["tcp/192.0.2.1:x"]}, "tcp/192.0.2.1:7447"),
+        ("zenoh", {"listen": ["nowhere"], "public": True}, "tcp/127.0.0.1:0"),
     ],
 )
 def test_what_does_not_fit_is_named_with_the_next_step(

@@ -69,7 +69,12 @@ def publish(
     """
     texts = [document.encode()] if document != "-" else _texts(sys.stdin.buffer.read(INPUT_BYTES_MAX))
     _check(read_object, texts, WANTED)
-    topic = document_topic(common.load(network=reaching.network).settings.network)
+    settings = common.load(network=reaching.network).settings
+    if settings.passphrase_file:
+        note(
+            "The network is private, but documents are not encrypted: signallers and whoever asks read them."
+        )
+    topic = document_topic(settings.network)
     key = load_or_create(common.paths(), common.password()).key
     made = [make_document(key, topic, text, int(time.time() * 1000)) for text in texts]
     asyncio.run(publish_all(reaching.found(), made))

@@ -69,6 +69,8 @@ def zenoh(table: Table, surroundings: Surroundings) -> Transport:
     """Zenoh: a peer, or the client of a router."""
     key = f"transports.{surroundings.name}"
     settings = plugin_settings(table, ZenohTable, key)
+    _check_endpoints(f"{key}.listen", settings.listen, "tcp/127.0.0.1:0")
+    _check_endpoints(f"{key}.connect", settings.connect, "tcp/192.0.2.1:7447")
     for endpoint in settings.listen:
         host = urlsplit(f"//{endpoint.partition('/')[2]}").hostname or ""
         if not settings.public and not is_loopback(host):
@@ -91,6 +93,21 @@ def _port_of(key: KeyPair) -> int:
     """Always the same for a node: tickets and other nodes remember where it was."""
     first, count = PORTS
     return first + int.from_bytes(tagged("dicast/zenoh/1", key.secret)[:8]) % count
+
+
+def _check_endpoints(key: str, endpoints: tuple[str, ...], example: str) -> None:
+    """A protocol, a host and a port: what Zenoh would say of others only once the node runs."""
+    for endpoint in endpoints:
+        kind, _, place = endpoint.partition("/")
+        try:
+            parts = urlsplit(f"//{place}")
+            is_good = kind.isalnum() and bool(parts.hostname) and parts.port is not None
+        except ValueError:
+            is_good = False
+        if not is_good:
+            raise ConfigurationError(
+                "config_value", f"{key}: {endpoint!r} does not fit.", f"Example: {example}"
+            )
 
 
 def mqtt(table: Table, surroundings: Surroundings) -> Transport:
