@@ -14,7 +14,14 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from dicast.cli.doctor_checks import State, loopback_check, relay_checks
-from dicast.cli.doctor_networks import nat_check, port_checks, rehearsal, transport_checks, two_ends
+from dicast.cli.doctor_networks import (
+    _listening,
+    nat_check,
+    port_checks,
+    rehearsal,
+    transport_checks,
+    two_ends,
+)
 from dicast.daemon.config_schema import Settings
 from dicast.transports.relay import run_relay
 
@@ -85,6 +92,19 @@ def test_ports_are_free_or_taken(taken_port: int) -> None:
         Settings(transports={"mesh": {"listen": "[::1]:0"}, "m": {"listen": "127.0.0.1:9"}}), False
     )
     assert check.state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("listen", "found"),
+    [
+        (["/ip4/127.0.0.1/tcp/4001", "/ip6/::1/tcp/4002/ws"], [("127.0.0.1", 4001), ("::1", 4002)]),
+        (["tcp/[::1]:7447", "ws/[::]:0"], [("::1", 7447)]),
+        ("[::1]:7780", [("::1", 7780)]),
+        (["/ip4/127.0.0.1", "/dns4/a.example/tcp/1", "nonsense"], []),
+    ],
+)
+def test_ports_are_found_in_each_way_to_write_them(listen: object, found: list[tuple[str, int]]) -> None:
+    assert list(_listening({"listen": listen})) == found
 
 
 async def test_without_a_stun_server_the_nat_is_not_guessed() -> None:

@@ -221,9 +221,17 @@ def _listening(table: Table) -> Iterator[tuple[str, int]]:
     """Addresses with a port of their own; port 0 is any that is free."""
     listen = table.get("listen", ())
     for place in [listen] if isinstance(listen, str) else cast("Sequence[str]", listen):
-        parts = urlsplit(f"//{place.rpartition('/')[2]}")
+        parts = urlsplit(f"//{_without_kind(place)}")
         if parts.hostname and parts.port:
             yield parts.hostname, parts.port
+
+
+def _without_kind(place: str) -> str:
+    """`tcp/[::1]:7447` and `/ip6/::1/tcp/7447/ws` as `[::1]:7447`."""
+    words = place.split("/")
+    if len(words) > 4 and words[1] in ("ip4", "ip6") and words[3] == "tcp":
+        return f"[{words[2]}]:{words[4]}" if words[1] == "ip6" else f"{words[2]}:{words[4]}"
+    return words[-1]
 
 
 def _taken(address: tuple[str, int]) -> str:

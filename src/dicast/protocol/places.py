@@ -19,6 +19,7 @@ UNREADABLE = "unreadable"
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
 _ADDRESS = re.compile(r"[!-~]{1,256}\Z")
+_SCOPED = re.compile(r"\[[^\]]*%")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?:://|/)")
 _HOST = re.compile(r"\[(?P<six>[0-9a-f:.]{2,45})(?:%[^\]]*)?\]|(?P<name>[a-z0-9._-]{1,253})")
 _DOMAIN = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?\Z")
@@ -32,8 +33,8 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 
 def is_tellable(transport: str, address: str) -> bool:
-    """Whether they can stand in a message: a name of ours, and printable ASCII without spaces."""
-    return bool(_NAME.match(transport) and _ADDRESS.match(address))
+    """Whether they can stand in a message: a name of ours, printable ASCII, no interface of one machine's."""
+    return bool(_NAME.match(transport) and _ADDRESS.match(address) and not _SCOPED.search(address))
 
 
 def tellable(addresses: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

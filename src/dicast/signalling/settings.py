@@ -106,6 +106,11 @@ def is_endpoint(text: str) -> bool:
     return match is not None and 0 < int(match[1]) < 65_536
 
 
+def host_of(url: str) -> str:
+    """The name or address in a signaller's address, without brackets and port."""
+    return urlsplit(url).hostname or ""
+
+
 def origin_of(url: str) -> str:
     """The Origin that a page served at a signaller's address has."""
     parts = urlsplit(url)

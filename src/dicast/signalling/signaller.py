@@ -26,6 +26,7 @@ from dicast.signalling.settings import (
     SignalSettings,
     check_settings,
     check_url,
+    host_of,
     is_endpoint,
     origin_of,
     place,
@@ -229,9 +230,8 @@ class Signaller:
     def _card(self) -> frames.Card:
         own = self._own_peers()
         chosen = tuple(_CHOICE.sample(own, min(PEERS_A_CARD_MAX, len(own))))
-        host = check_url(self.url).partition("://")[2].partition("/")[0].rpartition(":")[0]
-        mesh_host = host if self._settings.announce else place(*self._settings.mesh).rpartition(":")[0]
-        mesh = f"tcp/{mesh_host}:{self.pool.port}"
+        host = host_of(self.url) if self._settings.announce else self._settings.mesh[0]
+        mesh = f"tcp/{place(host, self.pool.port)}"
         return frames.Card(self.pool.id, self.url, mesh, len(self._members), chosen)
 
     def _pool_view(self) -> bytes:
