@@ -81,6 +81,16 @@ async function lookAtNodes(page) {
   await page.locator(".map canvas").first().waitFor();
   await page.locator("details.table summary").click();
   assert.equal(await page.locator("details.table tbody tr").count(), 5);
+  await page.getByLabel("Colours").selectOption("dark");
+  await page.waitForFunction(hasBrightLabels);
+  await page.getByLabel("Colours").selectOption("");
+}
+
+/** Whether the map's labels can be read on a dark ground. Runs in the page. */
+function hasBrightLabels() {
+  const canvas = document.querySelector("canvas.sigma-labels");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.some((value, at) => at % 4 === 0 && value > 180 && data[at + 3] > 200);
 }
 
 /** A changed certificate is refused by the page, with the first wrong thing. */

@@ -14,7 +14,11 @@ export class PeerMap {
   private readonly lit = new Map<string, ReturnType<typeof setTimeout>>();
   private self = "";
   private readonly scheme = window.matchMedia("(prefers-color-scheme: dark)");
-  private readonly recolour = () => this.sigma.refresh();
+  private readonly theme = new MutationObserver(() => this.recolour());
+  private readonly recolour = () => {
+    this.sigma.setSettings({ labelColor: { color: colour("--ink") }, defaultEdgeColor: colour("--line") });
+    this.sigma.refresh();
+  };
 
   constructor(place: HTMLElement, open: (id: string) => void) {
     this.sigma = new Sigma(this.graph, place, {
@@ -37,6 +41,7 @@ export class PeerMap {
     });
     this.sigma.on("clickNode", ({ node }) => open(node));
     this.scheme.addEventListener("change", this.recolour);
+    this.theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   }
 
   /** Show these nodes and no others. */
@@ -61,6 +66,7 @@ export class PeerMap {
 
   end(): void {
     this.scheme.removeEventListener("change", this.recolour);
+    this.theme.disconnect();
     for (const timer of this.lit.values()) clearTimeout(timer);
     this.sigma.kill();
   }
