@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -11,13 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dicast.gateway.bodies import BODY_BYTES_MAX
-from dicast.gateway.errors import CODES
+from dicast.base.limits import ATTACHED_PROMPT_BYTES_MAX
+from dicast.gateway.bodies import BODY_BYTES_MAX, Held
+from dicast.gateway.errors import CODES, GatewayError
+from dicast.gateway.server import Address, bind, serve
 
-ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/messages")
+ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 GOOD = {
     "/v1/chat/completions": {"model": "memory", "messages": [{"role": "user", "content": "hello"}]},
     "/v1/completions": {"model": "memory", "prompt": "hello"},
+    "/v1/responses": {"model": "memory", "input": "hello"},
     "/v1/messages": {"model": "memory", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]},
 }
 JSON = {"content-type": "application/json"}
@@ -91,7 +95,7 @@ MESSAGES = [
     ([{"role": "user", "content": "x", "function_call": {"name": "f"}}], "unsupported"),
     ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}], "unsupported"),
     ([{"role": "user", "content": "x"}] * 300, "context_length_exceeded"),
-    ([{"role": "user", "content": "é" * 20_000}], "context_length_exceeded"),
+    ([{"role": "user", "content": "x" * (ATTACHED_PROMPT_BYTES_MAX + 1)}], "context_length_exceeded"),
 ]
 
 
@@ -120,7 +124,7 @@ def test_wrong_headers(place, headers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_huge_bodies_are_refused_before_they_are_read(place, route: str) -> None:
-    assert code_of(post(place, route, b" " * (1 << 20) + b"{}")) == "body_too_large"
+    assert code_of(post(place, route, b" " * BODY_BYTES_MAX + b"{}")) == "body_too_large"
     head = f"POST {route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with place.connect() as connection:
         connection.sendall(f"{head}Content-Length: {10**12}\r\n\r\n".encode())
@@ -128,8 +132,18 @@ def test_huge_bodies_are_refused_before_they_are_read(place, route: str) -> None
     with place.connect() as connection:
         connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         chunk = b"40000\r\n" + b" " * 0x40000 + b"\r\n"
-        connection.sendall(chunk * 4 + b"1\r\n \r\n")
+        connection.sendall(chunk * (BODY_BYTES_MAX // 0x40000) + b"1\r\n \r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_long_bodies_of_many_share_a_bound() -> None:
+    held = Held(100)
+    with held.request() as one, held.request() as other:
+        one.add(60)
+        other.add(40)
+        with pytest.raises(GatewayError, match="overloaded"):
+            other.add(1)
+    assert held.bytes == 0
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -145,10 +159,60 @@ def test_slow_bodies_time_out(place, route: str) -> None:
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.parametrize("said", [b"", b"POST /v1/messages HTTP/1.1\r\nHost: local"])
+def test_slow_heads_time_out(place, monkeypatch, said: bytes) -> None:
+    monkeypatch.setattr("dicast.gateway.connection.HEAD_S", 0.2)
+    with place.connect() as connection:
+        connection.sendall(said)
+        assert whole(connection).startswith(b"HTTP/1.1 408 ")
+
+
+def test_the_head_of_a_second_request_times_out_too(place, monkeypatch) -> None:
+    monkeypatch.setattr("dicast.gateway.connection.HEAD_S", 0.2)
+    with place.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hea")
+        assert whole(connection).startswith(b"HTTP/1.1 200 ")
+    with place.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(b"GET /hea")
+        assert b"HTTP/1.1 408 " in whole(connection)
+
+
+@pytest.mark.anyio
+async def test_who_does_not_read_is_let_go(monkeypatch) -> None:
+    monkeypatch.setattr("dicast.gateway.connection.STALLED_S", 0.2)
+    left, stop = asyncio.Event(), asyncio.Event()
+
+    async def endless(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()  # its body, which is empty
+        leaving = asyncio.ensure_future(receive())
+        while not leaving.done():
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        left.set()
+
+    listener = bind(Address(port=0))
+    serving = asyncio.create_task(serve(endless, listener, lambda _: None, stop))
+    _, writer = await asyncio.open_connection(*listener.getsockname(), limit=1)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(60):
+        await left.wait()
+        stop.set()
+        await serving
+    writer.close()
+    listener.close()
+
+
+def whole(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
 def request_bytes(route: str, prompt: str, stream: bool) -> bytes:
     body = {**GOOD[route], "stream": stream, "temperature": 0}
-    if "prompt" in body:
-        body["prompt"] = prompt
+    if name := {"prompt", "input"} & set(body):
+        body[name.pop()] = prompt
     else:
         body["messages"] = [{"role": "user", "content": prompt}]
     content = json.dumps(body).encode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -13,10 +15,50 @@ from dicast.gateway.errors import GatewayError
 from dicast.gateway.replies import ClientGoneError
 
 T = TypeVar("T")
+HELD = "dicast_held"
+"""In a request's scope: what it holds. A batch's lines hold nothing: their file is on the disk."""
 BODY_BYTES_MAX = 2 * 1024 * 1024
 """1 MiB of prompt, twice that when every character is escaped by a backslash: larger ones cannot travel."""
+HELD_BYTES_MAX = 64 * 1024 * 1024
+"""Of all bodies of requests that are open: each is in memory about three times until it is answered."""
 BODY_TIMEOUT_S = 10.0
 """Two mebibytes in ten seconds are 1.7 Mbit/s; whoever is slower holds a connection for nothing."""
+
+
+class Held:
+    """How many bytes of bodies are in memory, of all open requests."""
+
+    def __init__(self, most: int = HELD_BYTES_MAX) -> None:
+        self._most = most
+        self.bytes = 0
+
+    @contextmanager
+    def request(self) -> Generator[HeldByOne]:
+        """One request; what it holds is let go at its end."""
+        one = HeldByOne(self)
+        try:
+            yield one
+        finally:
+            self.bytes -= one.bytes
+
+    def add(self, count: int) -> None:
+        """More came. Raises GatewayError `overloaded`."""
+        if self.bytes + count > self._most:
+            raise GatewayError("overloaded", "Too many long questions are open. Ask again in a while.")
+        self.bytes += count
+
+
+class HeldByOne:
+    """What one request holds."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self.bytes = 0
+
+    def add(self, count: int) -> None:
+        """More came. Raises GatewayError `overloaded`."""
+        self._held.add(count)
+        self.bytes += count
 
 
 async def read_body(request: Request, kind: type[T], timeout_s: float = BODY_TIMEOUT_S) -> T:
@@ -29,19 +71,21 @@ async def read_body(request: Request, kind: type[T], timeout_s: float = BODY_TIM
         raise _too_large()
     try:
         async with asyncio.timeout(timeout_s):
-            content = await _whole(request.receive)
+            content = await _whole(request.receive, request.scope.get(HELD))
     except TimeoutError as error:
         raise GatewayError("body_too_slow", f"The body took longer than {timeout_s:g} s.") from error
     return _decoded(content, kind)
 
 
-async def _whole(receive: Receive) -> bytes:
+async def _whole(receive: Receive, held: HeldByOne | None) -> bytes:
     content = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         content += message.get("body", b"")
+        if held is not None:
+            held.add(len(message.get("body", b"")))
         if len(content) > BODY_BYTES_MAX:
             raise _too_large()
         if not message.get("more_body", False):

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicast.base.errors import DicastError
+from dicast.gateway.bodies import HELD, Held
 from dicast.gateway.drain import Drain
 from dicast.gateway.errors import Dialect, GatewayError
 from dicast.gateway.keys import KEY_PREFIX, KeyFile, KeyRecord
@@ -111,7 +112,8 @@ class Guard:
             await _refuse(error, scope, receive, counting)
             return
         SPENDER.set(caller.record)
-        with self._access.drain.counted():
+        with self._access.drain.counted(), self._access.held.request() as held:
+            scope[HELD] = held
             await self._app(scope, receive, counting)
 
     def _rule(self, scope: Scope) -> tuple[str, str]:
@@ -167,6 +169,7 @@ class Access:
         self.needs_key = needs_key
         self.rates = Rates()
         self.drain = Drain()
+        self.held = Held()
 
     def check_host(self, headers: Headers) -> None:
         """Refuse names that are not the gateway's (a page that rebinds its own), and web pages."""

@@ -12,7 +12,8 @@ from dicast.gateway.errors import GatewayError
 START = 16
 """Questions that are asked before anything is known of the nodes; who finds them busy asks again."""
 WAITING_MAX = 1_024
-"""Questions that wait for a place: each holds its prompt, at most 32 KiB, and a connection."""
+"""Questions that wait for a place: each holds its prompt (`bodies.HELD_BYTES_MAX` bounds them all) and a
+connection."""
 ANSWERS_A_PROBE = 4
 """Once the nodes were full, one question more is tried after so many answers for each that may be asked."""
 

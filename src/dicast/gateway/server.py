@@ -22,6 +22,7 @@ from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
 from dicast.gateway.batches import Batches
 from dicast.gateway.bounded_channel import channel_of, client_of
+from dicast.gateway.connection import Connection
 from dicast.gateway.drain import Drain
 from dicast.gateway.guard import Access
 from dicast.gateway.keys import KeyFile
@@ -132,7 +133,7 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES_MAX,
         ws_max_queue=SOCKET_ORDERS_MAX,
