@@ -144,6 +144,12 @@ def plan(options: AskOptions, settings: AskSettings, known: Known) -> PlanResult
     )
 
 
+def may_be_attached(options: AskOptions) -> bool:
+    """Could its messages be too long for a packet, once they are sealed?"""
+    earlier = sum(len(message.content) for message in options.history)
+    return len(options.prompt) + len(options.system) + earlier > PROMPT_BYTES_MAX // 8
+
+
 def is_encrypted(options: AskOptions, settings: AskSettings, seats: int) -> bool:
     """Whether the round will be encrypted: what was asked for, else the setting, where it can be."""
     can = options.admission is Admission.LISTED and seats <= ENCRYPTED_MEMBERS_MAX

@@ -102,16 +102,12 @@ class AttachedBlobs:
         requester = run.requester
         turns = self._turns_of.setdefault(requester, asyncio.Semaphore(FETCHES_PER_REQUESTER_MAX))
         self._waiting[requester] += 1
-        reason = "its turn did not come in time"
+        tries = _Tries(self._blobs, run, self._peers)
         try:
-            async with asyncio.timeout(run.deadline_ms / 1000):
-                async with turns, self._turns:
-                    tries = _Tries(self._blobs, run, self._peers)
-                    try:
-                        data = await tries.until_it_came()
-                    finally:
-                        reason = tries.reason or reason
+            async with asyncio.timeout(run.deadline_ms / 1000), turns, self._turns:
+                data = await tries.until_it_came()
         except (AdapterError, TimeoutError):
+            reason = tries.reason or "its turn did not come in time"
             self._log.warning("question_missing", request=run.request_id[:12], reason=reason)
             self._on_input(BlobMissing(run.request_id, reason))
         else:

@@ -12,7 +12,7 @@ import msgspec
 
 from dicast.base.errors import AdapterError, ConfigurationError, DicastError
 from dicast.daemon import api
-from dicast.daemon.asking import Known, plan, question_of
+from dicast.daemon.asking import Known, may_be_attached, plan, question_of
 from dicast.daemon.config_schema import AskSettings, Settings
 from dicast.daemon.downloads import downloads
 from dicast.daemon.driver import Driver
@@ -231,6 +231,8 @@ class Service:
         """What asking means; a node that has just started first gets a moment to hear who is there."""
         while True:
             try:
+                if may_be_attached(call):  # whether others reach us is looked at only once a second
+                    self._driver.discovery.look()
                 return planned(call, self._settings.ask, self.known())
             except DicastError as error:
                 if error.code not in NOBODY_YET or self._settling.is_settled():

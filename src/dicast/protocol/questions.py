@@ -18,6 +18,9 @@ from dicast.protocol.outputs import DropBlob, FetchBlob, ShareBlob
 from dicast.protocol.records import Table
 from dicast.protocol.round import Round
 
+FETCHING_PART, FETCHING_OF = 3, 4
+"""Of the time left: after it nobody could answer any more, and the requester is to hear why."""
+
 
 class Questions:
     """Which blobs the driver was asked to keep, or to get, and for whom."""
@@ -45,6 +48,7 @@ class Questions:
         if attachment is None or round_.is_known or round_.id in self._held:
             return
         until_ms = round_.sealing_ms if round_.quorum is None else round_.expires_ms
+        left_ms = (until_ms - now.monotonic_ms) * FETCHING_PART // FETCHING_OF
         self._theirs[round_.id] = round_.requester
         self._hold(
             round_,
@@ -52,7 +56,7 @@ class Questions:
                 request_id=round_.id,
                 attachment=attachment,
                 requester=round_.requester,
-                deadline_ms=max(1, min(until_ms - now.monotonic_ms, ATTACHED_FETCH_MS_MAX)),
+                deadline_ms=max(1, min(left_ms, ATTACHED_FETCH_MS_MAX)),
             ),
         )
 
