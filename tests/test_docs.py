@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import tomllib
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from free_ports import free_port
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -53,10 +54,7 @@ def test_the_lines_of_use_run_as_they_stand(home: Path) -> None:
     [use] = blocks(README, "sh")[1:]
     lines = [line for line in use.splitlines() if line.strip()]
     assert len(lines) == 6
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    script = "set -eu\n" + "\n".join(_awaited(line) for line in lines).replace("7447", port)
+    script = "set -eu\n" + "\n".join(_awaited(line) for line in lines).replace("7447", str(free_port()))
     (home / ".venv").symlink_to(ROOT / ".venv")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DICAST_", "XDG_"))}
     shell = subprocess.Popen(

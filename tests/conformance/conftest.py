@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import nostr_sdk
 import pytest
 
 from dicast.transports.relay import run_relay
+from free_ports import free_port
 
 PEER_RELAY = Path(__file__).parents[2] / ".venv-peer-relay" / "bin" / "nostr-relay"
 START_SECONDS_MAX = 60
@@ -53,12 +53,6 @@ class KnownAreReaders(Authenticator):
         token = await super().authenticate(event, challenge)
         return {**token, "roles": {"r"}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start_peer_relay(folder: Path, with_auth: bool) -> tuple[subprocess.Popen[bytes], str]:

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import json
 import secrets
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -27,6 +26,7 @@ from dicast.transports.signalling_nostr import NostrSignaller
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
+from free_ports import free_port
 from waiting import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +105,7 @@ async def make_transport(
         elif request.param == "zenoh-multicast":
             yield collected(lambda: ZenohTransport(ZenohSettings(interface="lo")))
         elif request.param == "zenoh-connect":
-            made.append(await known_zenoh_node(endpoint := free_endpoint()))
+            made.append(await known_zenoh_node(endpoint := f"tcp/127.0.0.1:{free_port()}"))
             yield collected(lambda: ZenohTransport(ZenohSettings(connect=(endpoint,))))
         elif request.param == "zenoh-process":
             endpoint = zenoh_process()
@@ -153,12 +153,6 @@ def websocket_nodes(others: list[Transport], is_hub: bool = False) -> MakeTransp
         return WebSocketTransport(MeshSettings(("127.0.0.1", 0), "", tuple(peers), is_hub))
 
     return make
-
-
-def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{probe.getsockname()[1]}"
 
 
 async def known_zenoh_node(endpoint: str) -> Transport:

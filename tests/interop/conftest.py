@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from servers import Coturn, Mosquitto, free_port, program, wait_for_port
+from servers import Coturn, Mosquitto, free_port, program, wait_for_port  # noqa: F401 (libp2p looks here)
 
 
 @pytest.fixture
@@ -64,18 +64,6 @@ def coturn(make_coturn: Callable[..., Coturn]) -> Coturn:
     made = make_coturn()
     made.wait()
     return made
-
-
-@pytest.fixture(name="free_port")
-def free_port_fixture() -> Callable[[], int]:
-    """Ports of loopback that nobody uses."""
-    return free_port
-
-
-@pytest.fixture(scope="session")
-def free_port_of_session() -> Callable[[], int]:
-    """The same for what outlives a test."""
-    return free_port
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from dicast.base.crypto import KeyPair
 from dicast.base.events import encode_event, sign_event
 from dicast.protocol.messages import Kind
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
+from free_ports import free_port
 from waiting import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.anyio
@@ -65,10 +66,10 @@ def make_certificates(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def router(tmp_path_factory: pytest.TempPathFactory, free_port_of_session) -> Iterator[Router]:
+def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     folder = tmp_path_factory.mktemp("router")
     make_certificates(folder)
-    made = Router(folder, [free_port_of_session() for _ in range(3)])
+    made = Router(folder, [free_port() for _ in range(3)])
     made.start()
     yield made
     made.kill()

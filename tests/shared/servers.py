@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from free_ports import free_port
 from waiting import WAIT_SECONDS_MAX
 
 USER, PASSWORD = "node", "a password"
@@ -38,12 +39,6 @@ class Ports(NamedTuple):
     tcp: int
     web: int
     tls: int
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Mosquitto:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from dicast.base.events import encode_event, sign_event
 from dicast.ports import Transport
 from dicast.protocol.messages import Kind
 from dicast.transports.nostr import NostrTransport
+from free_ports import free_port
 from waiting import until
 
 KEY = KeyPair.from_seed(b"transports".ljust(32))
@@ -74,9 +74,7 @@ class RelayProcess:
     """Our own relay as a process, to be killed and started again on the same port."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"ws://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[str] | None = None
 

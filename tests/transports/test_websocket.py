@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from dicast.protocol.messages import Kind
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.websocket_link import FRAME_BYTES_MAX, GARBAGE_FRAMES_MAX, HOPS_MAX
+from free_ports import free_port
 from waiting import WAIT_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
@@ -84,8 +85,7 @@ async def test_a_newcomer_hears_announcements_from_far_and_the_latest_packets(
 async def test_a_link_comes_back_and_what_waited_is_sent(
     make_mesh: MakeMesh, make_packet, wait_until
 ) -> None:
-    first = await make_mesh()
-    port = int(first.transport.address.rpartition(":")[2])
+    first = await make_mesh(listen=("127.0.0.1", port := free_port()))
     dialling = await make_mesh(first, listen=None)
     await first.transport.stop()
     await wait_until(lambda: dialling.transport.health().state == "down")
@@ -97,19 +97,15 @@ async def test_a_link_comes_back_and_what_waited_is_sent(
 
 
 async def test_a_port_that_is_taken_is_tried_again(make_mesh: MakeMesh, wait_until) -> None:
-    first = await make_mesh()
-    port = int(first.transport.address.rpartition(":")[2])
+    first = await make_mesh(listen=("127.0.0.1", port := free_port()))
     waiting = await make_mesh(listen=("127.0.0.1", port), wait=False)
     await wait_until(lambda: waiting.transport.health().state == "down")
     await first.transport.stop()
     await wait_until(lambda: waiting.transport.health().state == "up")
 
 
-async def test_a_node_that_dials_itself_says_so(make_mesh: MakeMesh, wait_until) -> None:
-    node = await make_mesh()
-    port = int(node.transport.address.rpartition(":")[2])
-    await node.transport.stop()
-    address = f"ws://127.0.0.1:{port}"
+async def test_a_node_that_dials_itself_says_so(wait_until) -> None:
+    address = f"ws://127.0.0.1:{(port := free_port())}"
     own = WebSocketTransport(MeshSettings(("127.0.0.1", port), peers=(address,)))
     await own.start("a" * 64, lambda wire: None)
     await wait_until(lambda: "our own address" in own.health().detail)

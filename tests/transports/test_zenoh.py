@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -13,6 +12,7 @@ from dicast.base.limits import PACKET_BYTES_MAX
 from dicast.protocol.messages import Kind
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
 from dicast.transports.zenoh_places import is_endpoint, tellable, with_ports
+from free_ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -30,9 +30,7 @@ MakePeer = Callable[..., Awaitable[Peer]]
 
 @pytest.fixture
 def endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{probe.getsockname()[1]}"
+    return f"tcp/127.0.0.1:{free_port()}"
 
 
 @pytest.fixture

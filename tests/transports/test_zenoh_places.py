@@ -12,12 +12,7 @@ from dicast.daemon import plugins
 from dicast.daemon.builtin_transports import PORTS
 from dicast.transports.zenoh import ZenohTransport
 from dicast.transports.zenoh_places import is_endpoint, with_ports
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from free_ports import free_port
 
 
 def test_the_preferred_port_is_taken_where_it_is_free() -> None:
