@@ -15,7 +15,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dicast.base.crypto import KeyPair
 from dicast.base.errors import AdapterError, ConfigurationError, RemoteProtocolError
+from dicast.queries.document import make_document
 from dicast.queries.json_text import QueryError
 from dicast.signalling import frames
 from dicast.signalling.client import Signallers, publish, subscribe
@@ -26,6 +28,7 @@ from waiting import WAIT_SECONDS_MAX
 pytestmark = pytest.mark.anyio
 NEWS: dict[str, Any] = {"type": "news"}
 SECRET = "a-key-of-the-pool"
+SIGNER = KeyPair.from_seed(b"late".ljust(32))
 
 
 def news(title: Any, **more: Any) -> dict[str, Any]:
@@ -318,3 +321,18 @@ async def test_whoever_is_no_signaller_is_not_waited_for(make, monkeypatch) -> N
             documents = subscribe(Signallers([url]), b"{}", "main")
             with pytest.raises(AdapterError, match="this is no signaller"):
                 await anext(documents)
+
+
+async def test_a_publisher_whose_clock_is_behind_is_heard(make_signaller) -> None:
+    signaller = await make_signaller()
+    at_ms = int(time.time() * 1000) - 60_000
+    late, before = (make_document(SIGNER, signaller.topic, text, at_ms) for text in (b'{"a":1}', b'{"a":2}'))
+    signallers, is_ready = Signallers([signaller.url]), asyncio.Event()
+    await publish(signallers, [before])
+    documents = subscribe(signallers, b"{}", "main", on_ready=is_ready.set)
+    first = asyncio.ensure_future(anext(documents))
+    await is_ready.wait()
+    await publish(signallers, [late])
+    async with asyncio.timeout(60):
+        assert (await first).id == late.id
+    await documents.aclose()

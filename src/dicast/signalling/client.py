@@ -206,14 +206,16 @@ class Followed:
     async def _on(self, connection: ClientConnection, signallers: Signallers) -> AsyncGenerator[Document]:
         await _welcomed(connection, signallers)
         await connection.send(self._frame, text=True)
+        is_live = False
         while True:
             frame = _read(await connection.recv(decode=False))
             match frame.kind:
                 case "document":
-                    document = self._document(frame)
+                    document = self._document(frame, is_live)
                     if document is not None:
                         yield document
                 case "caught_up":
+                    is_live = True
                     self._caught_up()
                 case "refused":
                     raise RemoteProtocolError(frame.code, frame.message)
@@ -227,13 +229,16 @@ class Followed:
             self.is_ready = True
             self._on_ready()
 
-    def _document(self, frame: Frame) -> Document | None:
-        """What a signaller says is checked: the signature, the query, and that it is new."""
+    def _document(self, frame: Frame, is_live: bool) -> Document | None:
+        """What a signaller says is checked: the signature, the query, and that it is new.
+
+        Only of what went by before it matters when that was: a publisher's clock may be behind ours.
+        """
         try:
             document = read_document(bytes(frame.event), self._topic, int(time.time() * 1000))
         except RemoteProtocolError:
             return None
-        is_wanted = document.created_at >= self._since and matches(self._test, document.value)
+        is_wanted = (is_live or document.created_at >= self._since) and matches(self._test, document.value)
         return document if is_wanted and self._seen.add(document.id, int(time.monotonic() * 1000)) else None
 
 
