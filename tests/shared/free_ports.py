@@ -11,12 +11,16 @@ FIRST, LAST = 10_000, 32_000
 
 def free_port() -> int:
     """One that can be listened at, by TCP and by UDP."""
-    while True:
-        port = random.SystemRandom().randint(FIRST, LAST)
-        try:
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                with socket.socket(type=kind) as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return port
+    while not is_free(port := random.SystemRandom().randint(FIRST, LAST)):
+        pass
+    return port
+
+
+def is_free(port: int) -> bool:
+    try:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(type=kind) as probe:
+                probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
