@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from waiting import WAIT_SECONDS_MAX
 
-pytest.register_assert_rewrite("driven", "machine", "servers")
+pytest.register_assert_rewrite("asked_engines", "driven", "machine", "servers")
 # The same examples on every run and no time limit per example: a slow machine must not fail a test.
 settings.register_profile("dicast", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("dicast")

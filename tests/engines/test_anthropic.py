@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from asked_engines import answer_of, failure_of
 from dicast.base.errors import AdapterError
 from dicast.engines.anthropic import AnthropicEngine
 from dicast.ports import Generation
@@ -37,20 +38,11 @@ def stream(*events: dict[str, Any]) -> bytes:
 
 
 async def run(server: Any, job: Any, **options: Any) -> Generation:
-    engine = AnthropicEngine(server.url, **options)
-    try:
-        pieces: list[str] = []
-        generation = await engine.generate(job, pieces.append)
-        assert "".join(pieces) == generation.text
-        return generation
-    finally:
-        await engine.close()
+    return await answer_of(AnthropicEngine(server.url, **options), job)
 
 
 async def failure(server: Any, job: Any, **options: Any) -> AdapterError:
-    with pytest.raises(AdapterError) as caught:
-        await run(server, job, **options)
-    return caught.value
+    return await failure_of(AnthropicEngine(server.url, **options), job)
 
 
 async def test_the_request_says_what_the_job_says(chat_server: Any, job: Any) -> None:

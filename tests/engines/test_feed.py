@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from asked_engines import failure_of
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.engines.answer import ANSWER_BYTES_MAX
 from dicast.engines.feed import FeedEngine
@@ -20,12 +21,6 @@ TOO_MUCH = f"import sys; sys.stdout.write('x' * {ANSWER_BYTES_MAX + 1})"
 
 async def run(job: Any, *command: str) -> str:
     return (await FeedEngine("m", command=command).generate(job, lambda text: None)).text
-
-
-async def failure(engine: FeedEngine, job: Any) -> AdapterError:
-    with pytest.raises(AdapterError) as caught:
-        await engine.generate(job, lambda text: None)
-    return caught.value
 
 
 async def test_a_command_reads_the_last_message_and_line_ends_are_dropped(job: Any) -> None:
@@ -62,12 +57,12 @@ async def test_our_own_settings_are_not_handed_on(job: Any, monkeypatch: pytest.
     ],
 )
 async def test_a_command_that_fails_says_how(job: Any, command: tuple[str, ...], code: str) -> None:
-    assert (await failure(FeedEngine("m", command=command), job())).code == code
+    assert (await failure_of(FeedEngine("m", command=command), job())).code == code
 
 
 async def test_the_words_of_a_failing_command_are_shown(job: Any) -> None:
     command = ("sh", "-c", "printf 'no \\033[31mdisk\\n' >&2; exit 7")
-    error = await failure(FeedEngine("m", command=command), job())
+    error = await failure_of(FeedEngine("m", command=command), job())
     assert error.message == "sh ended with status 7: no [31mdisk"
 
 
@@ -80,7 +75,7 @@ async def test_much_error_output_does_not_block(job: Any) -> None:
 
 async def test_an_endless_complaint_runs_into_the_deadline(job: Any) -> None:
     engine = FeedEngine("m", command=("sh", "-c", "yes >&2"))
-    assert (await failure(engine, job(deadline_ms=200))).code == "engine_timeout"
+    assert (await failure_of(engine, job(deadline_ms=200))).code == "engine_timeout"
 
 
 PARENT = """
@@ -155,11 +150,11 @@ async def test_an_address_that_fails_says_how(
     chat_server: Any, job: Any, listing: bytes | None, code: str
 ) -> None:
     chat_server.listing = listing
-    assert (await failure(FeedEngine("m", url=chat_server.url), job())).code == code
+    assert (await failure_of(FeedEngine("m", url=chat_server.url), job())).code == code
 
 
 async def test_nobody_at_the_address(job: Any) -> None:
-    assert (await failure(FeedEngine("m", url="http://127.0.0.1:1/"), job())).code == "engine_unreachable"
+    assert (await failure_of(FeedEngine("m", url="http://127.0.0.1:1/"), job())).code == "engine_unreachable"
 
 
 @pytest.mark.parametrize(

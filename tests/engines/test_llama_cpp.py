@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dicast.base.errors import AdapterError
+from asked_engines import failure_of
 from dicast.engines.llama_cpp import LlamaCppEngine
 
 pytestmark = pytest.mark.anyio
@@ -63,13 +63,7 @@ async def llama() -> AsyncIterator[Llama]:
 
 
 async def failure(server: Llama, job: Any) -> str:
-    engine = LlamaCppEngine(server.url)
-    try:
-        with pytest.raises(AdapterError) as caught:
-            await engine.generate(job, lambda _: None)
-        return caught.value.code
-    finally:
-        await engine.close()
+    return (await failure_of(LlamaCppEngine(server.url), job)).code
 
 
 async def test_the_completion_says_what_the_job_says(llama: Llama, job: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from asked_engines import answer_of, failure_of
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.engines.answer import ANSWER_BYTES_MAX
 from dicast.engines.model_server import read_key
@@ -23,20 +24,11 @@ KEY = "sk-very-secret-0123456789"
 
 
 async def run(server: Any, job: Any, **options: Any) -> Generation:
-    engine = OpenAIEngine(server.url, **options)
-    try:
-        pieces: list[str] = []
-        generation = await engine.generate(job, pieces.append)
-        assert "".join(pieces) == generation.text
-        return generation
-    finally:
-        await engine.close()
+    return await answer_of(OpenAIEngine(server.url, **options), job)
 
 
 async def failure(server: Any, job: Any, **options: Any) -> AdapterError:
-    with pytest.raises(AdapterError) as caught:
-        await run(server, job, **options)
-    return caught.value
+    return await failure_of(OpenAIEngine(server.url, **options), job)
 
 
 async def test_the_request_says_what_the_job_says(chat_server: Any, job: Any) -> None:
