@@ -10,7 +10,8 @@ import pytest
 
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.client import AsyncClient, Client
-from dicast.daemon import api
+from dicast.client_channel import SocketChannel
+from dicast.daemon import frames
 from dicast.daemon.control_server import ControlServer
 from dicast.daemon.logs import Log
 from dicast.daemon.paths import Paths
@@ -101,6 +102,36 @@ async def test_leaving_cancels_the_question(network, node) -> None:
     assert ended.code == "cancelled"
 
 
+async def test_connections_are_kept_for_the_calls_to_come(node) -> None:
+    channel = SocketChannel(node.paths.socket, kept_max=2)
+    client = AsyncClient(channel=channel)
+    await asyncio.gather(*(client.status() for _ in range(3)))
+    assert len(channel._kept) == 2
+    kept = channel._kept[-1]
+    with pytest.raises(ConfigurationError):
+        await client.certificate("none")
+    assert kept not in channel._kept, "what failed is not used again"
+    await client.status()
+    assert len(channel._kept) == 1
+    channel.close()
+    await client.status()
+    assert channel._kept == []
+
+
+async def test_a_kept_connection_that_the_node_closed_is_not_used(network, tmp_path) -> None:
+    made = await network.add("follower", roles=())
+    channel = SocketChannel(Paths(tmp_path).socket, kept_max=2)
+    client = AsyncClient(channel=channel)
+    for _ in range(2):
+        server = ControlServer(made.service, Paths(tmp_path).socket, Log("error", stream=made.log_text))
+        await server.start()
+        assert (await client.status()).node_id == made.node_id
+        await server.close()
+        ended = channel._kept[-1]
+        await ended._reader.read()
+    channel.close()
+
+
 async def test_an_error_keeps_its_kind_code_and_next_step(node) -> None:
     client = AsyncClient(node.paths.state_dir)
     with pytest.raises(ConfigurationError) as caught:
@@ -153,7 +184,7 @@ async def test_garbage_is_answered_and_the_next_call_works(node, name: str) -> N
 
 
 async def test_a_line_over_the_limit_is_skipped_and_the_next_call_works(node) -> None:
-    long = b"x" * (api.CALL_BYTES_MAX * 3) + b"\n"
+    long = b"x" * (frames.CALL_BYTES_MAX * 3) + b"\n"
     refused, result = await talk(node, long, b'{"id":2,"call":{"method":"peers"}}\n')
     assert (refused["error"]["code"], result) == ("call_too_large", {"id": 2, "result": []})
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from dicast.base.crypto import KeyPair
+from dicast.client import AsyncClient
 from dicast.consensus.constants import EMBEDDER
 from dicast.daemon.config_schema import AskSettings, Settings
 from dicast.daemon.control_server import ControlServer
@@ -31,7 +32,7 @@ from dicast.gateway import parts
 from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
 from dicast.gateway.batches import Batches
-from dicast.gateway.bounded_channel import channel_of, client_of
+from dicast.gateway.bounded_channel import channel_of
 from dicast.gateway.guard import Access
 from dicast.gateway.keys import KeyFile, Limits
 from dicast.gateway.metrics import Metrics
@@ -164,10 +165,11 @@ async def node(name: str, hub: MemoryHub, number: int | None) -> AsyncIterator[S
 @asynccontextmanager
 async def gateway(state_dir: Path, address: Address, preset: str = "story") -> AsyncIterator[Place]:
     """A served gateway over the node of a state folder."""
-    metrics, client, keys = Metrics(), client_of(state_dir), KeyFile(state_dir)
+    metrics, channel, keys = Metrics(), channel_of(state_dir), KeyFile(state_dir)
+    client = AsyncClient(channel=channel)
     asker = Asker(client, AskSettings(preset=preset, temperature=0.0), metrics)
     log = Log("error", stream=io.StringIO())
-    batches = Batches(state_dir, channel_of(state_dir), keys, log)
+    batches = Batches(state_dir, channel, keys, log)
     made = parts.Parts(client, asker, metrics, log, BUDGETS, batches=batches)
     batches.start(made)
     access = Access(keys, host_names(address), needs_key=address.is_public)
@@ -185,6 +187,7 @@ async def gateway(state_dir: Path, address: Address, preset: str = "story") -> A
         await serving
         listener.close()
         await batches.close()
+        channel.close()
 
 
 @asynccontextmanager

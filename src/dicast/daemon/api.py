@@ -6,18 +6,11 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 
-from dicast.base import errors
-from dicast.base.limits import ATTACHED_BYTES_MAX
 from dicast.consensus.verdict import Verdict
 from dicast.daemon import history
 from dicast.daemon.settings_view import SettingRecord
 from dicast.daemon.tellings import DownloadMoved, LogLine, Told
 from dicast.protocol.messages import Admission, Message, OfferedModel, Usage
-
-CALL_BYTES_MAX = ATTACHED_BYTES_MAX + 256 * 1024
-"""The longest question as JSON that can be attached, and its options."""
-REPLY_BYTES_MAX = 64 * 1024 * 1024
-"""A certificate of 256 full reveals is 12 MB, a third more in base64, twice over while it is read."""
 
 
 class Call(msgspec.Struct, frozen=True, tag_field="method", forbid_unknown_fields=True):
@@ -132,32 +125,6 @@ AnyCall = (
     | Plan
     | Ask
 )
-
-
-class CallFrame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line from a client; a call with `cancel` set ends the call of that id."""
-
-    id: int
-    call: AnyCall | None = None
-    cancel: bool = False
-
-
-class ErrorRecord(msgspec.Struct, frozen=True):
-    """A `DicastError` on the wire."""
-
-    kind: str
-    code: str
-    message: str
-    next_step: str = ""
-
-
-class ReplyFrame(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line from a node: an event of a call, or its result, or its error."""
-
-    id: int
-    event: msgspec.Raw = msgspec.Raw()
-    result: msgspec.Raw = msgspec.Raw()
-    error: ErrorRecord | None = None
 
 
 class TransportStatus(msgspec.Struct, frozen=True):
@@ -358,43 +325,3 @@ class ReportsDropped(msgspec.Struct, frozen=True):
     """This listener was too slow: so many events are missing here."""
 
     count: int
-
-
-def encode_event(report: Told | ReportsDropped) -> bytes:
-    """A report as JSON: its fields and its name, `event`. A line of the log has an `event` of its own."""
-    if isinstance(report, ReportsDropped):
-        return msgspec.json.encode({"event": "reports_dropped", "count": report.count})
-    told = {"line": report} if isinstance(report, LogLine) else report
-    name, fields = EVENT_NAMES[type(report)].encode(), msgspec.json.encode(told)
-    return b'{"event":"' + name + (b'"}' if fields == b"{}" else b'",' + fields[1:])
-
-
-def decode_event(raw: bytes) -> Told | ReportsDropped | None:
-    """The report in an event; None for nothing and for a kind that this version does not know."""
-    if not raw:
-        return None
-    fields = msgspec.json.decode(raw, type=dict[str, Any])
-    name = fields.pop("event", "")
-    kind = ReportsDropped if name == "reports_dropped" else EVENT_TYPES.get(name)
-    told = fields.get("line") if kind is LogLine else fields
-    return None if kind is None else msgspec.convert(told, kind)
-
-
-_KINDS: dict[str, type[errors.DicastError]] = {
-    "rejection": errors.Rejection,
-    "local": errors.LocalProtocolError,
-    "remote": errors.RemoteProtocolError,
-    "adapter": errors.AdapterError,
-    "configuration": errors.ConfigurationError,
-}
-
-
-def record_of(error: errors.DicastError) -> ErrorRecord:
-    """An error as it travels."""
-    kind = next((name for name, known in _KINDS.items() if isinstance(error, known)), "adapter")
-    return ErrorRecord(kind, error.code, error.message, error.next_step)
-
-
-def error_of(record: ErrorRecord) -> errors.DicastError:
-    """The error that travelled."""
-    return _KINDS.get(record.kind, errors.AdapterError)(record.code, record.message, record.next_step)

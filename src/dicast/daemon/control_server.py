@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from dicast.base.errors import AdapterError, ConfigurationError, DicastError
-from dicast.daemon import api
+from dicast.base.errors import AdapterError, ConfigurationError, DicastError, LocalProtocolError
+from dicast.daemon import api, frames
 from dicast.daemon.logs import Log
-from dicast.daemon.service import Result, Service
+from dicast.daemon.service import Service
 from dicast.daemon.tellings import Told
 
 CONNECTIONS_MAX = 480
@@ -45,7 +45,7 @@ class ControlServer:
         listener = _bind(self._path)
         # With a full backlog asyncio takes a Unix socket for connected that is not.
         self._server = await asyncio.start_unix_server(
-            self._accept, sock=listener, limit=api.CALL_BYTES_MAX, backlog=CONNECTIONS_MAX
+            self._accept, sock=listener, limit=frames.CALL_BYTES_MAX, backlog=CONNECTIONS_MAX
         )
 
     async def close(self) -> None:
@@ -109,7 +109,7 @@ class _Connection:
             return None
         except asyncio.LimitOverrunError:
             await self._skip_line()
-            await self._refuse(0, "call_too_large", f"A call has at most {api.CALL_BYTES_MAX} bytes.")
+            await self._refuse(0, "call_too_large", f"A call has at most {frames.CALL_BYTES_MAX} bytes.")
             return b""
 
     async def _skip_line(self) -> None:
@@ -126,7 +126,7 @@ class _Connection:
 
     async def _hear(self, line: bytes) -> None:
         try:
-            frame = _CALLS.decode(line)
+            frame = frames.read_call(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             await self._refuse(0, "call_malformed", f"This is no call: {' '.join(str(error).split())}.")
             return
@@ -148,13 +148,13 @@ class _Connection:
     async def _perform(self, call_id: int, call: api.AnyCall) -> None:
         try:
             result = await self._service.answer(call, self._event_sink(call_id))
-            await self._send(api.ReplyFrame(call_id, result=msgspec.Raw(_encoded(result))))
+            await self._send(frames.result_line(call_id, result))
         except DicastError as error:
-            await self._send(api.ReplyFrame(call_id, error=api.record_of(error)))
+            await self._send(frames.error_line(call_id, error))
         except asyncio.CancelledError:
             with suppress(ConnectionError):
                 cancelled = AdapterError("cancelled", "The call was cancelled.")
-                await self._send(api.ReplyFrame(call_id, error=api.record_of(cancelled)))
+                await self._send(frames.error_line(call_id, cancelled))
             raise
         except ConnectionError:
             pass  # the client went away
@@ -179,10 +179,9 @@ class _Connection:
 
     def _write_event(self, call_id: int, report: Told | api.ReportsDropped) -> None:
         if not self._writer.is_closing():
-            frame = api.ReplyFrame(call_id, event=msgspec.Raw(api.encode_event(report)))
             if not self._events:
                 asyncio.get_running_loop().call_soon(self._flush)
-            self._events.append(msgspec.json.encode(frame) + b"\n")
+            self._events.append(frames.event_line(call_id, report))
 
     def _flush(self) -> None:
         """Events of one turn of the loop are one write."""
@@ -191,19 +190,13 @@ class _Connection:
             self._writer.write(b"".join(events))
 
     async def _refuse(self, call_id: int, code: str, message: str) -> None:
-        await self._send(api.ReplyFrame(call_id, error=api.ErrorRecord("local", code, message)))
+        await self._send(frames.error_line(call_id, LocalProtocolError(code, message)))
 
-    async def _send(self, frame: api.ReplyFrame) -> None:
+    async def _send(self, line: bytes) -> None:
+        """What ends a call, in one write with the events that wait."""
+        self._events.append(line)
         self._flush()
-        self._writer.write(msgspec.json.encode(frame) + b"\n")
         await self._writer.drain()
-
-
-_CALLS = msgspec.json.Decoder(api.CallFrame)
-
-
-def _encoded(result: Result) -> bytes:
-    return msgspec.json.encode(result)
 
 
 def _bind(path: Path) -> socket.socket:

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
-from dicast.client import AsyncClient
-from dicast.client_channel import Channel, Event, EventSink, SocketChannel
+from dicast.client_channel import Event, EventSink, SocketChannel
 from dicast.daemon import api
 from dicast.daemon.paths import state_paths
 
 T = TypeVar("T")
+KEPT_MAX = 32
+"""Connections to the node that stay open: more than are in use at 200 questions a second."""
 LOOKING_MAX = 24
 """The node takes 480 connections: those that are no questions are 96, a quarter of them are for a gateway."""
 
@@ -20,7 +21,7 @@ LOOKING_MAX = 24
 class BoundedChannel:
     """A channel over which calls other than questions wait for a place; questions wait in `Asker`."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: SocketChannel) -> None:
         self._channel = channel
         self._places = asyncio.Semaphore(LOOKING_MAX)
 
@@ -35,12 +36,11 @@ class BoundedChannel:
         """See `Channel.events`."""
         return self._channel.events(call)
 
+    def close(self) -> None:
+        """Give back the connections that are kept."""
+        self._channel.close()
 
-def channel_of(state_dir: Path) -> Channel:
+
+def channel_of(state_dir: Path) -> BoundedChannel:
     """The way to the node that runs on a state folder."""
-    return BoundedChannel(SocketChannel(state_paths(state_dir).socket))
-
-
-def client_of(state_dir: Path) -> AsyncClient:
-    """The client of that node."""
-    return AsyncClient(channel=channel_of(state_dir))
+    return BoundedChannel(SocketChannel(state_paths(state_dir).socket, KEPT_MAX))

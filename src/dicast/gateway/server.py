@@ -15,13 +15,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dicast.base.errors import AdapterError, ConfigurationError
+from dicast.client import AsyncClient
 from dicast.daemon.config_schema import AskSettings
 from dicast.daemon.descriptors import allow_open_files
 from dicast.daemon.logs import Log
 from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
 from dicast.gateway.batches import Batches
-from dicast.gateway.bounded_channel import channel_of, client_of
+from dicast.gateway.bounded_channel import channel_of
 from dicast.gateway.connection import Connection
 from dicast.gateway.drain import Drain
 from dicast.gateway.guard import Access
@@ -68,7 +69,8 @@ async def run_gateway(
     allow_open_files()
     keys = KeyFile(state_dir)
     check_address(address, keys)
-    client = client_of(state_dir)
+    channel = channel_of(state_dir)
+    client = AsyncClient(channel=channel)
     await client.status()
     metrics = Metrics()
     ledger = Ledger(state_dir)
@@ -76,7 +78,7 @@ async def run_gateway(
     asker = Asker(client, defaults, metrics, ledger, telemetry)
     signallers = Signallers(address.signallers) if address.signallers else None
     log = Log("warning", False)
-    batches = Batches(state_dir, channel_of(state_dir), keys, log)
+    batches = Batches(state_dir, channel, keys, log)
     parts = Parts(client, asker, metrics, log, Budgets(), signallers, batches)
     access = Access(keys, host_names(address), needs_key=address.is_public)
     stop = asyncio.Event()
@@ -89,6 +91,7 @@ async def run_gateway(
     finally:
         listener.close()
         await batches.close()
+        channel.close()
         ledger.close()
         await asyncio.to_thread(telemetry.close)
 
