@@ -50,6 +50,35 @@ def test_wording_is_free_in_texts_and_nowhere_else() -> None:
     parse_schema(form.schema)
 
 
+def test_definitions_are_put_where_they_are_referred_to() -> None:
+    """As Pydantic writes models inside models."""
+    street = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    schema = {
+        "$defs": {"Street": street, "Kind": {"type": "string", "enum": ["a", "b"], "title": "Kind"}},
+        "type": "object",
+        "properties": {
+            "home": {"$ref": "#/$defs/Street", "description": "where"},
+            "kind": {"$ref": "#/$defs/Kind"},
+        },
+        "required": ["home", "kind"],
+    }
+    form = form_of(schema)
+    assert (form.fuzzy, form.exact) == (("/home/name",), ("/kind",))
+    parse_schema(form.schema)
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_definitions_without_end_are_refused(doubled: bool) -> None:
+    """One that refers to itself, and a few that double each other into a huge one."""
+    loop = {"type": "array", "items": {"$ref": "#/$defs/0"}}
+    pairs = {
+        str(n): {"type": "object", "properties": {one: {"$ref": f"#/$defs/{n + 1}"} for one in "abcd"}}
+        for n in range(30)
+    }
+    with pytest.raises(GatewayError, match="refers to itself"):
+        form_of({"$defs": pairs if doubled else {"0": loop}, "$ref": "#/$defs/0"})
+
+
 def test_a_field_that_may_be_missing_is_compared_with_its_whole_object() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     assert (form_of(schema).exact, form_of(schema).fuzzy) == (("",), ())

@@ -15,6 +15,9 @@ SCHEMA_BYTES_MAX = 16 * 1024
 """A schema travels inside the request beside up to 32 KiB of prompt, in a packet of 64 KiB."""
 ANNOTATIONS = frozenset({"title", "description", "$schema", "default", "examples"})
 """Keywords that ask for nothing: left out."""
+DEFINITIONS = ("$defs", "definitions")
+LEVELS_MAX = 4 * DEPTH_MAX
+"""Of JSON: a schema inside a schema is two levels, and a reference one more."""
 ANYTHING = '{"type":"object"}'
 
 
@@ -115,7 +118,7 @@ def extra_fields(form: JsonForm, answer: str) -> list[str]:
 def form_of_schema(schema: dict[str, Any]) -> JsonForm:
     """The schema that travels, and how its fields are compared. Raises GatewayError."""
     closed: list[tuple[str, frozenset[str]]] = []
-    plain = _stripped(schema, "", closed)
+    plain = _stripped(_Inliner(schema).whole(), "", closed)
     text = msgspec.json.encode(plain, order="sorted").decode()
     if len(text) > SCHEMA_BYTES_MAX:
         raise invalid("response_format", f"the schema has {len(text)} bytes, at most {SCHEMA_BYTES_MAX}.")
@@ -125,6 +128,41 @@ def form_of_schema(schema: dict[str, Any]) -> JsonForm:
     if max(len(fuzzy), len(exact)) > POINTERS_MAX:
         return JsonForm(text, exact=("",), closed=tuple(closed))
     return JsonForm(text, exact, fuzzy, tuple(closed))
+
+
+class _Inliner:
+    """Puts definitions (`$defs`) where they are referred to: a judge reads a schema without references."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+        self._named = {
+            f"#/{place}/{_token(name)}": one
+            for place in DEFINITIONS
+            for name, one in _mapping(schema.get(place, {})).items()
+        }
+        self._left = SCHEMA_BYTES_MAX
+
+    def whole(self) -> dict[str, Any]:
+        """The schema without its definitions; what refers to nothing that is known stays, and is refused."""
+        if not self._named:
+            return self._schema
+        kept = {keyword: one for keyword, one in self._schema.items() if keyword not in DEFINITIONS}
+        return _mapping(self._inlined(kept, 0))
+
+    def _inlined(self, value: Any, depth: int) -> Any:
+        self._left -= 1
+        if depth > LEVELS_MAX or self._left < 0:
+            raise invalid("response_format", "the schema nests too deeply, or refers to itself.")
+        if isinstance(value, list):
+            return [self._inlined(one, depth + 1) for one in cast("list[Any]", value)]
+        if not isinstance(value, dict):
+            return value
+        members = cast("dict[str, Any]", value)
+        name = members.get("$ref")
+        if isinstance(name, str) and name in self._named:
+            beside = {keyword: one for keyword, one in members.items() if keyword != "$ref"}
+            return self._inlined({**_mapping(self._named[name]), **beside}, depth + 1)
+        return {keyword: self._inlined(one, depth + 1) for keyword, one in members.items()}
 
 
 def _stripped(
