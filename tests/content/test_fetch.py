@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -223,3 +225,39 @@ async def test_a_magnet_link_binds_the_manifest(
         )
         await fetcher.fetch([HttpSource(mirror.serve(content[::-1], false))], silent)
     assert [path for path, _ in mirror.asked] == ["/blob.manifest"]
+
+
+async def test_a_source_that_drips_is_left(
+    store: BlobStore, content: bytes, describe: Describe, monkeypatch
+) -> None:
+    monkeypatch.setattr("dicast.content.fetch.CHUNK_SECONDS_MAX", 0.2)
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ends.append(asyncio.current_task())
+        asked = await reader.readuntil(b"\r\n\r\n")
+        start = int(found[1]) if (found := re.search(rb"bytes=(\d+)-", asked)) else 0
+        if b".manifest" in asked:
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        else:
+            size = len(content)
+            where = b"Content-Range: bytes %d-%d/%d\r\n" % (start, size - 1, size) if start else b""
+            writer.write(
+                b"HTTP/1.1 %d OK\r\n%bContent-Length: %d\r\n\r\n"
+                % (206 if start else 200, where, size - start)
+            )
+            with suppress(ConnectionError):
+                while not writer.is_closing():
+                    writer.write(b"x")
+                    await writer.drain()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(reader.read(1), 0.05)
+        writer.close()
+
+    open_ends = list[asyncio.Task[None] | None]()
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/blob"
+    with pytest.raises(AdapterError, match="no chunk within"):
+        await fetch(store, describe(content), url, bound=False)
+    server.close()
+    await asyncio.gather(*filter(None, open_ends))
+    await server.wait_closed()

@@ -16,6 +16,10 @@ from dicast.content.scanning import silent
 from dicast.content.serving import PART_BYTES_MAX, BlobPages
 from dicast.content.sources import mesh_source
 from dicast.content.store import BlobStore
+from dicast.daemon import builtin_content
+from dicast.daemon.config_schema import Settings
+from dicast.daemon.paths import Paths
+from dicast.protocol.network import topic_of
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from waiting import until
 
@@ -48,6 +52,20 @@ async def test_a_node_gives_its_blobs_to_another(
     fetched = await Fetcher(mine, manifest.sha256).fetch([source], silent)
     assert fetched.path.read_bytes() == content[:65_536] * chunks
     assert fetched.manifest == manifest
+
+
+async def test_the_nodes_that_a_person_or_a_ticket_named_are_asked(
+    store: BlobStore, tmp_path: Path, content: bytes
+) -> None:
+    node = WebSocketTransport(MeshSettings(("127.0.0.1", 0)), "websocket", BlobPages(store).answer)
+    await node.start(topic_of("main"), lambda wire: None)
+    await until(lambda: node.address)
+    manifest = added(store, tmp_path, content)
+    settings = Settings(peers=(f"websocket={node.address}",))
+    asked = builtin_content.wanted(manifest.sha256, ())
+    fetched = await builtin_content.fetch(settings, Paths(tmp_path / "asks"), asked, silent, False)
+    assert fetched.path.read_bytes() == content
+    await node.stop()
 
 
 async def test_who_asks_for_what(

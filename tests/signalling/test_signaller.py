@@ -284,10 +284,11 @@ async def test_a_member_whose_address_is_garbage_cuts_nobody_off(make_signaller,
 
 
 async def test_a_signaller_that_never_stops_talking_is_not_listened_to(make_signaller) -> None:
-    said = 0
+    said, talking = 0, list[asyncio.Task[None] | None]()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal said
+        talking.append(asyncio.current_task())
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n")
         with suppress(ConnectionError):
             while True:
@@ -303,6 +304,8 @@ async def test_a_signaller_that_never_stops_talking_is_not_listened_to(make_sign
     assert await signaller._ask(url) == ("", ())
     assert said < 64 << 20
     server.close()
+    await asyncio.gather(*filter(None, talking))
+    await server.wait_closed()
 
 
 async def test_whoever_is_no_signaller_is_not_waited_for(make, monkeypatch) -> None:

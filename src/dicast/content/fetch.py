@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dicast.base.errors import AdapterError
-from dicast.base.merkle import BLOB_BYTES_MAX
+from dicast.base.merkle import BLOB_BYTES_MAX, CHUNK_BYTES_MIN
 from dicast.content.disk import disk_error
 from dicast.content.manifest import Manifest
 from dicast.content.partial import Partial
@@ -159,8 +159,14 @@ class Fetcher:
 
     async def _stream(self, partial: Partial, source: Source, progress: Progress) -> None:
         start = done = partial.length()
-        size = -1
+        size, came, loop = -1, 0, asyncio.get_running_loop()
+        late = loop.time() + CHUNK_SECONDS_MAX
         async for claimed, piece in source.stream(start):
+            came += len(piece)
+            if came >= CHUNK_BYTES_MIN:
+                came, late = 0, loop.time() + CHUNK_SECONDS_MAX
+            elif loop.time() > late:
+                raise SourceError(f"no chunk within {CHUNK_SECONDS_MAX:.0f} s")
             if size < 0:
                 size = claimed
                 if size > BLOB_BYTES_MAX or size < start:

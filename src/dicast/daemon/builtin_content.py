@@ -20,6 +20,7 @@ from dicast.content.sources import HttpSource, Source, mesh_source
 from dicast.content.store import BlobStore
 from dicast.daemon.builtin_bittorrent import session_for_fetching
 from dicast.daemon.config_schema import Settings
+from dicast.daemon.given import given_places
 from dicast.daemon.paths import Paths
 from dicast.daemon.plugins import Pages
 from dicast.daemon.private_network import topic_in
@@ -201,7 +202,8 @@ def _mesh_peers(settings: Settings) -> list[str]:
     tables = settings.transports.items()
     meshes = [table for name, table in tables if table.get("plugin", name) == "websocket"]
     found = [cast("Mapping[str, Sequence[str]]", table).get("peers", ()) for table in meshes]
-    return [peer for peers in found if not isinstance(peers, str) for peer in peers]
+    given = [place.address for place in given_places(settings) if place.transport == "websocket"]
+    return given + [peer for peers in found if not isinstance(peers, str) for peer in peers]
 
 
 def _acceptance(magnet: Magnet | None) -> Callable[[Manifest], bool] | None:
