@@ -101,3 +101,14 @@ def test_where_members_declined_the_error_says_why(place) -> None:
         {"silent": 3},
     )
     assert answer.headers["x-dicast-declined"] == "answer_malformed"
+
+
+def test_what_a_model_refused_in_an_earlier_turn_travels_too(loopback) -> None:
+    path, body = CHAT
+    earlier = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": None, "refusal": "I cannot."},
+    ]
+    turns = [*earlier, {"role": "user", "content": "turns y"}]
+    answer = httpx.post(loopback.url + path, json={**body, "messages": turns}, timeout=60).json()
+    assert answer["choices"][0]["message"]["content"] == "user:x assistant:I cannot. user:turns y"

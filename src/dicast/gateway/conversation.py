@@ -55,7 +55,7 @@ class Turn(msgspec.Struct, frozen=True):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     function_call: Any = None
-    refusal: Any = None
+    refusal: str | None = None
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ class _Reader:
             raise invalid(f"{field}.role", f"there is no role {turn.role[:64]!r}.")
         if turn.name is not None:
             raise unsupported(f"{field}.name", "Messages carry no names.")
-        said = [self.text(turn.content, f"{field}.content")]
+        said = [self.text(turn.content, f"{field}.content"), turn.refusal or ""]
         for call in turn.tool_calls or ():
             self._called[call.id] = call.function.name
             said.append(written_call(call.function.name, call.function.arguments))
