@@ -102,13 +102,20 @@ def one_round() -> Callable[..., World]:
     """Six real nodes, one of which asks five of them: `one_round({2: "liar"}, run=True, seed=1)`."""
 
     def make(
-        casting: dict[int, str] | None = None, *, run: bool = True, seed: int = 1, asker: int = 0
+        casting: dict[int, str] | None = None,
+        *,
+        run: bool = True,
+        seed: int = 1,
+        asker: int = 0,
+        **asked_how: object,
     ) -> World:
         world = bare_world(seed, 6, no_faults(6, 1))
         for index, name in (casting or {}).items():
             cast(world, index, name)
         members = tuple(host.machine.node_id for host in world.hosts[1:6])
-        asked = question("Which tree is it?", _frame(), 5, members=members)
+        asked = question(
+            str(asked_how.pop("prompt", "Which tree is it?")), _frame(), 5, members=members, **asked_how
+        )
         world.ask(ask(1_500, asker, 1, asked))
         if run:
             world.run()

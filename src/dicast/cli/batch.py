@@ -28,9 +28,10 @@ from dicast.cli.batch_view import view
 from dicast.cli.common import ASKING, DEFAULTS, Common
 from dicast.cli.exit_codes import Exit
 from dicast.cli.output import note, print_result
+from dicast.cli.percent import Percent
 from dicast.cli.session import channel_to_node
 from dicast.client import AskKeywords
-from dicast.daemon import api
+from dicast.daemon import api, builtin_content
 from dicast.daemon.asking import check_options
 from dicast.daemon.config_schema import AskSettings, Settings
 from dicast.protocol.messages import Admission
@@ -56,6 +57,8 @@ class BatchFlags:
 
 
 NO_FLAGS = BatchFlags()
+BLOB = "sha256:"
+"""Before the name of a blob, where a file could be meant as well."""
 
 
 def batch(
@@ -66,12 +69,18 @@ def batch(
     Parameters
     ----------
     prompts
-        One question a line: text, {"prompt": "…", "id": "…"}, or lines of OpenAI's batches.
+        One question a line: text, {"prompt": "…", "id": "…"}, or lines of OpenAI's batches. A file, or the
+        name of a blob, which is fetched: sha256:HASH or a magnet link.
     """
     settings = common.load().settings
     options = _options(flags, frame)
     check_options(api.Ask(prompt="?", **options), settings.ask)
-    output = flags.output or prompts.with_name(f"{prompts.stem}.results.jsonl")
+    beside, prompts = prompts, _here(str(prompts), settings, common)
+    output = flags.output or (
+        prompts.with_name(f"{prompts.stem}.results.jsonl")
+        if beside == prompts
+        else Path(f"{prompts.name[:16]}.results.jsonl")
+    )
     if output.resolve() == prompts.resolve():
         raise ConfigurationError("output_is_input", f"{output} is the input.", "Name another --output.")
     job = _Job(prompts.resolve(), output.resolve(), options, read_index(prompts))
@@ -82,6 +91,19 @@ def batch(
     told = {"output": str(output), "lines": counts.total, "answered": counts.done, "failed": counts.failed}
     print_result(told, f"{counts.done} of {counts.total} answered{failed}: {output}", common.json)
     return Exit.UNDETERMINED if counts.failed else Exit.DONE
+
+
+def _here(named: str, settings: Settings, common: Common) -> Path:
+    """The file of a batch; a blob is fetched, and stays, so that the same command goes on."""
+    if not named.startswith((BLOB, "magnet:")):
+        return Path(named)
+    shown = Percent()
+    wanted = builtin_content.wanted(named.removeprefix(BLOB), ())
+    try:
+        fetched = asyncio.run(builtin_content.fetch(settings, common.paths(), wanted, shown.show, pin=True))
+    finally:
+        shown.end()
+    return fetched.path
 
 
 class _Document(msgspec.Struct, frozen=True):
