@@ -232,6 +232,14 @@ async def test_a_source_that_drips_is_left(
 ) -> None:
     monkeypatch.setattr("dicast.content.fetch.CHUNK_SECONDS_MAX", 0.2)
 
+    async def pour(writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            passed = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.05, passed.set)
+            await passed.wait()
+
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         open_ends.append(asyncio.current_task())
         asked = await reader.readuntil(b"\r\n\r\n")
@@ -246,11 +254,7 @@ async def test_a_source_that_drips_is_left(
                 % (206 if start else 200, where, size - start)
             )
             with suppress(ConnectionError):
-                while not writer.is_closing():
-                    writer.write(b"x")
-                    await writer.drain()
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(reader.read(1), 0.05)
+                await pour(writer)
         writer.close()
 
     open_ends = list[asyncio.Task[None] | None]()
