@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of what brokers, servers and peers of each network send: `python fuzz/adapters.py`.
 
-Nostr is in `transports.py`, WebRTC in `webrtc.py`, BitTorrent in `content.py`. Zenoh and libp2p read their
-frames in packages of their own and hand over packets by an inlet. Options are libFuzzer's, such as
+Nostr is in `transports.py`, WebRTC in `webrtc.py`, BitTorrent in `content.py`, libp2p in `gossip.py`. Zenoh
+reads its frames in a package of its own and hands over packets by an inlet. Options are libFuzzer's, such as
 `-runs=100000`. A crash is any exception: what comes from elsewhere raises nothing.
 """
 

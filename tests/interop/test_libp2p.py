@@ -23,6 +23,7 @@ from dicast.transports.libp2p import Libp2pTransport
 from dicast.transports.libp2p_finder import Libp2pFinder
 from dicast.transports.libp2p_host import Libp2pSettings
 from driven import QUESTION, SENTENCE, DrivenNode, delivered_twice
+from servers import free_port, program
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 TESTS = Path(__file__).resolve().parents[1]
@@ -40,7 +41,6 @@ def load(name: str, path: str) -> ModuleType:
 
 
 suite = load("suite_over_libp2p", "conformance/test_transports.py")
-servers = load("servers_for_libp2p", "interop/conftest.py")
 globals().update(
     {
         name: each
@@ -133,7 +133,7 @@ async def make_peer() -> AsyncIterator[Callable]:
             script = TESTS / "interop/node/libp2p_peer.mjs"
             process = await asyncio.create_subprocess_exec(
                 *(
-                    servers.program("node"),
+                    program("node"),
                     "--experimental-websocket",
                     str(script),
                     f"dicast/{topic}",
@@ -209,7 +209,7 @@ async def test_a_node_behind_a_relay_is_reached_and_the_relay_may_be_js(make_nod
 
 async def test_a_peer_that_goes_and_comes_back(make_node, topic) -> None:
     """It is away for longer than the package takes to give it up for a minute."""
-    listen = (f"/ip4/127.0.0.1/tcp/{servers.free_port()}",)
+    listen = (f"/ip4/127.0.0.1/tcp/{free_port()}",)
     known, _ = await make_node(listen=listen, seed=seed(99))
     sender, _ = await make_node(known.addresses()[0])
     await known.stop()
@@ -264,7 +264,7 @@ async def test_what_is_too_large_and_noise_do_no_harm(make_node, make_peer, topi
 
 async def test_a_peer_that_is_not_there_is_named(make_node) -> None:
     known, _ = await make_node()
-    missing = f"/ip4/127.0.0.1/tcp/{servers.free_port()}/p2p/{known.addresses()[0].rpartition('/')[2]}"
+    missing = f"/ip4/127.0.0.1/tcp/{free_port()}/p2p/{known.addresses()[0].rpartition('/')[2]}"
     lonely, _ = await make_node(missing, wait=False)
     await suite.until(lambda: lonely.health().state == "down")
     assert missing in lonely.health().detail

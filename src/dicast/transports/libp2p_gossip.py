@@ -43,10 +43,16 @@ class Meter:
     def __init__(self) -> None:
         self._due = 0.0
         self.streams = 0
+        self.writing: Any = _trio.Lock()
 
     def spend(self, seconds: float) -> None:
         """It said something."""
         self._due = max(self._due, _trio.current_time() - BURST_SECONDS) + seconds
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether it says anything that a new one would not."""
+        return bool(self.streams or self.pause or self.writing.statistics().locked)
 
     @property
     def pause(self) -> float:
@@ -220,8 +226,14 @@ class Gossip(_Pubsub):
 
     def tidy(self) -> None:
         """Forget who left, and what the package only ever adds to."""
-        self._meters = {peer: one for peer, one in self._meters.items() if one.streams or one.pause}
+        self._meters = {peer: one for peer, one in self._meters.items() if one.is_needed}
         self.router.tidy()
+
+    async def write_msg(self, stream: Any, rpc_msg: Any) -> bool:
+        """One at a time: the muxer mixes what several write to a stream, where it is more than a frame."""
+        async with self.meter(stream.muxed_conn.peer_id).writing:
+            is_written: bool = await super().write_msg(stream, rpc_msg)
+        return is_written
 
     @asynccontextmanager
     async def closing(self) -> AsyncGenerator[None]:
