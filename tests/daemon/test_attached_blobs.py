@@ -109,6 +109,13 @@ async def test_what_another_try_does_not_mend_is_told_at_once(desk: Desk) -> Non
     assert len(desk.shelf.asked) == 1
 
 
+async def test_where_nobody_is_to_be_asked_nobody_waits(desk: Desk) -> None:
+    desk.shelf.failures, desk.shelf.code = 1_000, "blob_nowhere"
+    desk.blobs.perform(fetch())
+    assert await desk.next() == BlobMissing(fetch().request_id, "nobody has it")
+    assert desk.shelf.asked == [("ws://asker",), ("ws://asker", "ws://peer")]
+
+
 async def test_one_requester_takes_a_quarter_of_the_fetches_at_most(desk: Desk) -> None:
     desk.shelf.open.clear()
     for number in range(3 * FETCHES_PER_REQUESTER_MAX):

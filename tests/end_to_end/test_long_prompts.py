@@ -102,7 +102,7 @@ def test_a_long_prompt_is_asked_and_its_certificate_holds(network, flag) -> None
     assert (refused.code, "attachment_wrong" in refused.err) == (5, True)
 
 
-def test_the_openai_client_and_a_batch_take_long_prompts(network) -> None:
+def test_the_openai_client_and_a_batch_named_by_its_hash_take_long_prompts(network) -> None:
     folder = ("--state-dir", str(network.folder / "n1"))
     gateway = network.start("gateway", *folder, "--port", "0", "--preset", "story", said="listening on")
     network.wait_for(gateway, "\n")
@@ -120,10 +120,20 @@ def test_the_openai_client_and_a_batch_take_long_prompts(network) -> None:
     lines.write_text(
         json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
     )
-    output = network.folder / "output.jsonl"
-    ran = network.run("batch", str(lines), "--output", str(output), "--preset", "story", *folder)
+    sha256 = network.run("blob", "add", str(lines), *folder).out.strip()
+    [address] = network.json("status", *folder)["addresses"]["websocket"]
+    elsewhere = network.folder / "elsewhere.toml"
+    elsewhere.write_text(f'[transports.websocket]\npeers = ["{address}"]\n')
+    named = ("--state-dir", str(network.folder / "n2"), "--config", str(elsewhere))
+    ran = network.run("batch", f"sha256:{sha256}", "--preset", "story", *named)
+    assert ran.code == 3, ran.err  # the node n2 listens nowhere: its members cannot get the prompt
+    output = network.folder / f"{sha256[:16]}.results.jsonl"
+    assert '"status_code":502' in output.read_text()
+    ran = network.run("batch", f"sha256:{sha256}", "--output", "output.jsonl", "--preset", "story", *folder)
     assert ran.code == 0, ran.err
-    assert expected(LONG) in output.read_text()
+    assert expected(LONG) in (network.folder / "output.jsonl").read_text()
+    missing = network.run("batch", f"sha256:{'0' * 64}", *named)
+    assert (missing.code, "blob_failed" in missing.err) == (1, True)
 
 
 def test_without_a_place_to_give_it_from_the_asker_is_told_why_and_what_to_do(network) -> None:

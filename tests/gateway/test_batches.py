@@ -76,7 +76,7 @@ def test_bad_lines_are_told_one_by_one(client):
         line("elsewhere", "hello") | {"url": "/v1/completions"},
         line("streamed", "hello", stream=True),
         line("misspelt", "hello", mesages=[]),
-        line("long", "hello " * 9_000),
+        line("long", "hello " * 200_000),
         line("torn", "disagree", dicast={"quorum": 3}),
     )
     batch = ended(client, begun(client, jsonl(line("good", "hello"), *bad)).id)

@@ -265,6 +265,14 @@ def test_a_member_whose_slots_are_taken_meanwhile_declines(network, crowd, long,
     assert workers[0].reported(WorkProgress)[-1].detail == "busy"
 
 
+def test_what_no_model_here_could_read_is_declined_before_it_is_fetched(network, crowd, long):
+    asker, _ = crowd
+    network.ask(asker, long(prompt="x " * 300_000))
+    network.run_for(30_000)
+    declined = [report.detail for report in asker.reported(MemberProgress) if report.step == "declined"]
+    assert (declined, network.fetches) == (["context_length_exceeded"] * 5, [])
+
+
 def test_nobody_fetches_for_a_round_it_does_not_join(network, crowd, attached_request):
     """A stranger's request costs a fetch only at its members, only so many at a time."""
     _, workers = crowd
@@ -306,7 +314,8 @@ def test_a_blob_that_holds_no_question_makes_the_request_impossible(network, cro
     wire = make_packet(STRANGER, TOPIC, attached_request(workers[0], attachment), network.now).wire
     network.give(workers[0], PacketReceived(wire, "test"))
     network.settle()
-    assert workers[0].reported(WorkProgress)[-1].detail == "question_missing"
+    why = "question_missing" if len(blob) < 1_000 else "context_length_exceeded"
+    assert workers[0].reported(WorkProgress)[-1].detail == why
     assert "standing" not in workers[0].tables
 
 

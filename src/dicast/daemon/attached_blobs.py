@@ -150,13 +150,15 @@ class _Tries:
         """The bytes. Raises AdapterError where another try is of no use."""
         attachment, delay_s = self._run.attachment, RETRY_S_FIRST
         nodes: Sequence[str] = attachment.nodes
+        tried = False
         while True:
             try:
                 return await self._blobs.fetch(attachment, nodes)
             except AdapterError as error:
                 self.reason = error.message
-                if error.code in HOPELESS:
+                if error.code in HOPELESS or (error.code == "blob_nowhere" and tried):
                     raise
+            tried = True
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, RETRY_S_MAX)
             nodes = tuple(dict.fromkeys((*attachment.nodes, *self._peers()[:OTHERS_MAX])))

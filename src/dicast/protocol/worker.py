@@ -30,6 +30,9 @@ from dicast.protocol.remembered import Remembered
 from dicast.protocol.round import Round
 from dicast.protocol.round_key import spoken
 
+BYTES_PER_TOKEN_MAX = 128
+"""Of a blob, sealed and escaped as it may be: no model reads so many as one token on the average."""
+
 
 class Phase(StrEnum):
     """Where this node's own seat stands."""
@@ -246,6 +249,8 @@ class Worker:
         request, context = round_.request, self._context
         if self._model_for(round_) is None:
             return DeclineReason.MODEL_MISSING
+        if self._is_beyond(round_):
+            return DeclineReason.CONTEXT_LENGTH_EXCEEDED
         if not set(request.frame.sec_distance_bits) <= set(context.settings.embedders):
             return DeclineReason.EMBEDDER_MISSING
         if request.admission is Admission.DRAWN:
@@ -262,6 +267,13 @@ class Worker:
         if round_.request.models:
             return wanted[0] if wanted else None
         return offered[0] if offered else None
+
+    def _is_beyond(self, round_: Round) -> bool:
+        """Is an attached question longer than the model can read? Seen before it is fetched."""
+        name = self._model_for(round_)
+        tokens = next((model.context_tokens for model in self._context.models if model.name == name), 0)
+        size = round_.attachment.size if round_.attachment is not None else 0
+        return bool(tokens) and size > tokens * BYTES_PER_TOKEN_MAX
 
     def _start(self, round_: Round, now: Now) -> None:
         model, request = self._model_for(round_), round_.request
