@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import sys
 
+import msgspec
 import pytest
 
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError
 from dicast.daemon import api
+from dicast.daemon.config import load_settings
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.downloads import downloads
 from dicast.daemon.history import Wanted
 from dicast.daemon.logs import LINES_KEPT_MAX, Log
 from dicast.daemon.packet_kinds import PacketKinds, growth, kind_of
-from dicast.daemon.settings_view import settings_view
+from dicast.daemon.settings_view import FLAGS, SettingRecord, settings_view
 from dicast.daemon.tellings import InferenceEnded, InferenceStarted, LogLine
 from dicast.embedders.weights import WeightsFile
 
@@ -95,6 +100,49 @@ def test_settings_are_shown_without_secrets() -> None:
     assert shown["engines.openai.api_key"] == "[secret]"
     assert shown["engines.openai.base_url"] == "x"
     assert shown["log.level"] == "info"
+
+
+def test_each_setting_says_where_it_comes_from_and_how_it_is_changed(tmp_path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('relays = ["ws://a"]\n[engines.openai]\napi_key = "sk-1"\n[log]\nlevel = "debug"\n')
+    environment = {"DICAST_LOG__LEVEL": "error", "DICAST_ASK__ATTEMPTS": "2"}
+    joined = {"network": "main", "relays": ["ws://b"]}
+    loaded = load_settings(file, {"slots": 3, "roles": ()}, environment, joined)
+    started = msgspec.structs.replace(loaded.settings, transports={"websocket": {"listen": "x"}})
+    shown = {one.key: one for one in settings_view(started, loaded.origins)}
+    sources = {key: one.source for key, one in shown.items() if one.source != "default"}
+    assert sources == {
+        "network": "ticket",
+        "relays": "file, ticket",
+        "engines.openai.api_key": "file",
+        "log.level": "DICAST_LOG__LEVEL",
+        "ask.attempts": "DICAST_ASK__ATTEMPTS",
+        "slots": "--slots",
+        "roles": "--role",
+        "transports.websocket.listen": "start",
+    }
+    assert shown["log.level"] == SettingRecord(
+        "log.level",
+        "error",
+        "info",
+        "DICAST_LOG__LEVEL",
+        str(file),
+        '[log]\nlevel = "error"',
+        "DICAST_LOG__LEVEL",
+        "--log-level",
+    )
+    assert shown["engines.openai.api_key"].lines == '[engines.openai]\napi_key = "[secret]"'
+
+
+def test_what_is_shown_can_be_written_and_every_flag_is_one(tmp_path) -> None:
+    for one in settings_view(Settings()):
+        file = tmp_path / "config.toml"
+        file.write_text(one.lines)
+        again = {other.key: other for other in settings_view(load_settings(file, environment={}).settings)}
+        assert again[one.key].value == one.value
+    command = [sys.executable, "-m", "dicast.cli", "up", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert set(FLAGS.values()) <= set(re.findall(r"--[a-z-]+", shown))
 
 
 def test_downloads_are_read_off_the_files(tmp_path, monkeypatch) -> None:

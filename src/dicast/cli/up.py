@@ -24,6 +24,7 @@ from dicast.daemon.logs import Log
 from dicast.daemon.private_network import network_in_words
 from dicast.daemon.report_log import log_reports
 from dicast.daemon.running import running_node
+from dicast.daemon.settings_view import Origins
 from dicast.daemon.tickets import accept
 
 
@@ -78,13 +79,14 @@ def up(
     roles: object = () if follow else (role or None)
     for ticket in meeting.join:
         accept(common.paths(), ticket)
-    settings = common.load(**meeting.flags(), slots=slots, roles=roles).settings
+    loaded = common.load(**meeting.flags(), slots=slots, roles=roles)
+    settings = loaded.settings
     if meeting.public:
         settings = with_public_relays(settings, is_agreed=meeting.yes)
-    return asyncio.run(_run(settings, common))
+    return asyncio.run(_run(settings, common, loaded.origins))
 
 
-async def _run(settings: Settings, common: Common) -> int:
+async def _run(settings: Settings, common: Common, origins: Origins) -> int:
     log = Log(settings.log.level, settings.log.as_json)
     settings, lan = with_lan(settings)
     stopping = asyncio.Event()
@@ -92,6 +94,7 @@ async def _run(settings: Settings, common: Common) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with running_node(settings, common.paths(), common.password(), log, listen=True) as composed:
+        composed.service.origins = origins
         _say_lan(lan, log)
         _say_ready(composed, settings, common, log)
         serving = asyncio.create_task(_serve_pages(settings, common, log))

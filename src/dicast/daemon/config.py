@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from dicast.base.errors import ConfigurationError
 from dicast.base.limits import RELAYS_MAX
 from dicast.daemon.config_schema import EXAMPLES, Settings
 from dicast.daemon.paths import CONFIG_VARIABLE, STATE_DIR_VARIABLE, config_candidates
+from dicast.daemon.settings_view import FLAGS, Origins
 from dicast.protocol.peer_book import GIVEN_MAX
 
 CONFIG_BYTES_MAX = 1 << 20
@@ -24,6 +25,8 @@ CONFIG_BYTES_MAX = 1 << 20
 PREFIX = "DICAST_"
 JOINED_MAX = {"relays": RELAYS_MAX, "peers": GIVEN_MAX}
 """Sixteen tickets may name more addresses than a node can use: those of older ones are left out."""
+KEY_PARTS_MAX = 8
+"""No plugin's setting nests deeper; a YAML file may hold itself."""
 LEVEL = "__"
 """Between the levels of a key in the environment: `DICAST_LOG__LEVEL` is `log.level`."""
 NOT_SETTINGS = frozenset({STATE_DIR_VARIABLE, CONFIG_VARIABLE})
@@ -32,11 +35,12 @@ Table = dict[str, Any]
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """Settings, and where they came from: the file (if any) and the variables that were read."""
+    """Settings, and where they came from: the file (if any), the variables, and each by its key."""
 
     settings: Settings
     file: Path | None
     variables: tuple[str, ...]
+    origins: Origins = Origins()
 
 
 def load_settings(
@@ -49,16 +53,32 @@ def load_settings(
 
     Raises ConfigurationError.
     """
-    read, file = _read_first(config_candidates(config_file, environment), named=config_file is not None)
+    candidates = config_candidates(config_file, environment)
+    read, file = _read_first(candidates, named=config_file is not None)
+    sources = dict.fromkeys(_keys(read), "file")
     merged = _with_builtin_plugins(read)
     variables = tuple(sorted(name for name in environment if _is_setting(name)))
     for name in variables:
         key = name[len(PREFIX) :].lower().replace(LEVEL, ".")
         _put(merged, key, _typed(key, environment[name]), source=name)
+        sources[key] = name
     for key, value in (flags or {}).items():
-        _put(merged, key, value, source=f"--{key.rsplit('.', 1)[-1].replace('_', '-')}")
-    _join(merged, joined or {})
-    return Loaded(_convert(merged), file, variables)
+        flag = FLAGS.get(key, f"--{key.rsplit('.', 1)[-1].replace('_', '-')}")
+        _put(merged, key, value, source=flag)
+        sources[key] = flag
+    for key in _join(merged, joined or {}):
+        sources[key] = f"{sources[key]}, ticket" if key in sources else "ticket"
+    return Loaded(_convert(merged), file, variables, Origins(sources, str(file or candidates[0])))
+
+
+def _keys(table: Table, prefix: str = "", depth: int = KEY_PARTS_MAX) -> Iterator[str]:
+    """The dotted keys that stand in a file, whatever it holds."""
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and value and depth > 1:
+            yield from _keys(cast("Table", value), f"{key}.", depth - 1)
+        else:
+            yield key
 
 
 def settings_keys() -> tuple[str, ...]:
@@ -81,10 +101,14 @@ def _with_builtin_plugins(read: Table) -> Table:
     return merged
 
 
-def _join(merged: Table, joined: Mapping[str, Any]) -> None:
-    """Tickets stand below everything else; those of another network than the one named say nothing."""
+def _join(merged: Table, joined: Mapping[str, Any]) -> list[str]:
+    """Tickets stand below everything else; those of another network than the one named say nothing.
+
+    What they said, by key.
+    """
     if not joined or merged.get("network", joined["network"]) != joined["network"]:
-        return
+        return []
+    before = {key: merged.get(key) for key in joined}
     for key, value in joined.items():
         given = merged.get(key, [])
         if isinstance(value, list) and isinstance(given, list | tuple):
@@ -92,6 +116,7 @@ def _join(merged: Table, joined: Mapping[str, Any]) -> None:
             merged[key] = both[: max(len(cast("list[object]", given)), JOINED_MAX[key])]
         else:
             merged.setdefault(key, value)
+    return [key for key in joined if (merged.get(key) or None) != (before[key] or None)]
 
 
 def _is_setting(name: str) -> bool:

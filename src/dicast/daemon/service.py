@@ -22,7 +22,7 @@ from dicast.daemon.lane import Lane
 from dicast.daemon.logs import LEVELS
 from dicast.daemon.memory import resident_mb
 from dicast.daemon.one_ask import OneAsk
-from dicast.daemon.settings_view import settings_view
+from dicast.daemon.settings_view import Origins, settings_view
 from dicast.daemon.settling import Settling
 from dicast.daemon.tellings import Listening, LogLine, Told
 from dicast.protocol.directory import Peer
@@ -53,6 +53,8 @@ class Service:
         self._driver = driver
         self._settings = settings
         self._offers = offers
+        self.origins: Origins | None = None
+        """Where the settings came from, if whoever started the node says so."""
         self._started = time.monotonic()
         self._refused: dict[str, int] = {}
         self._asks = 0
@@ -80,7 +82,7 @@ class Service:
             case api.Logs():
                 return self.logs(call)
             case api.SettingsInForce():
-                return api.SettingsResult(settings_view(self._settings))
+                return api.SettingsResult(settings_view(self._settings, self.origins))
             case api.Certificate():
                 return self.certificate(call.request_id)
             case api.Plan():

@@ -225,6 +225,11 @@ export interface Setting {
   value: unknown;
   default: unknown;
   is_default: boolean;
+  source: string;
+  file: string;
+  lines: string;
+  variable: string;
+  flag: string;
 }
 
 export interface Live {

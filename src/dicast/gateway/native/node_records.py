@@ -110,12 +110,21 @@ class PresetList(msgspec.Struct, frozen=True):
 
 
 class SettingView(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting in force; a secret is shown as `[secret]`."""
+    """One setting in force; a secret is shown as `[secret]`.
+
+    `source`: `default`, `file`, a variable (`DICAST_SLOTS`), a flag (`--slots`), `ticket`, or `start` for
+    what `dicast up` adds by itself. To change it: `lines` in `file`, `variable` or `flag`; then start again.
+    """
 
     key: str
     value: Any
     default: Any
     is_default: bool
+    source: str = "default"
+    file: str = ""
+    lines: str = ""
+    variable: str = ""
+    flag: str = ""
 
 
 class SettingList(msgspec.Struct, frozen=True):

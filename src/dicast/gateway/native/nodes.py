@@ -35,6 +35,7 @@ from dicast.gateway.parts import Parts, caller_of
 from dicast.gateway.replies import json_response
 from dicast.version import VERSION
 
+GATEWAY_FLAGS = {"gateway.ask.preset": "--preset", "gateway.needs_key": "--public"}
 _NODE_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -76,9 +77,7 @@ class LookRoutes:
         """What node and gateway are set to."""
         del request
         node = [
-            SettingView(
-                key=one.key, value=one.value, default=one.default, is_default=one.value == one.default
-            )
+            SettingView(**msgspec.structs.asdict(one), is_default=one.value == one.default)
             for one in await self._parts.client.settings()
         ]
         own = msgspec.to_builtins(self._parts.asker.defaults)
@@ -133,7 +132,17 @@ def key_view(record: KeyRecord, spent: tuple[int, int] = (0, 0)) -> KeyView:
 
 
 def _own_setting(key: str, value: Any, default: Any) -> SettingView:
-    return SettingView(key=key, value=value, default=default, is_default=value == default)
+    is_default = value == default
+    name = key.removeprefix("gateway.")
+    return SettingView(
+        key=key,
+        value=value,
+        default=default,
+        is_default=is_default,
+        source="default" if is_default else "start",
+        variable="DICAST_" + name.upper().replace(".", "__") if name.startswith("ask.") else "",
+        flag=GATEWAY_FLAGS.get(key, ""),
+    )
 
 
 def _node_view(peer: PeerRecord) -> NodeView:
