@@ -14,9 +14,9 @@ from dicast.consensus.selection import selection_salt_hash
 from dicast.protocol.envelope import PacketReader, make_packet, topic_of
 from dicast.protocol.inputs import Asked, PacketReceived
 from dicast.protocol.messages import Admission, Announcement, Commit, Request, WorkState, WorkStatus
+from dicast.protocol.open_rounds import FOREIGN_ROUNDS_MAX, ROUNDS_PER_REQUESTER_MAX
 from dicast.protocol.orphans import ORPHAN_BYTES_MAX
 from dicast.protocol.outputs import AskRefused, Batch, PacketRefused, RoundDecided
-from dicast.protocol.roundtable import FOREIGN_ROUNDS_MAX, ROUNDS_PER_REQUESTER_MAX
 from dicast.simulator.state import sizes
 
 TOPIC = topic_of("main")

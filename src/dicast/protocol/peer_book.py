@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from dicast.base.agenda import Agenda
 from dicast.base.expiring import ExpiringMap
 from dicast.base.hashing import hmac_sha256
 from dicast.base.types import Now
@@ -76,6 +77,7 @@ class PeerBook:
         self._secret = secret
         self._known: dict[Place, Known] = {}
         self._connected: frozenset[Place] = frozenset()
+        self._probes: Agenda[Place] = Agenda()
         self._draws = 0
         self._avoided: ExpiringMap[Place, bool] = ExpiringMap(AVOIDED_MAX)
 
@@ -104,6 +106,7 @@ class PeerBook:
             one = self._known.get(place)
             if one is None:
                 continue
+            self._probes.drop(place)
             self._known[place] = msgspec.structs.replace(
                 one, answered_ms=now.monotonic_ms, is_probed=False, failures=0, tried_ms=now.monotonic_ms
             )
@@ -138,12 +141,9 @@ class PeerBook:
 
     def expire(self, now: Now) -> None:
         """Those tried who did not answer in time have failed; without any link that is our own fault."""
-        late = [
-            one
-            for one in self._known.values()
-            if one.is_probed and (one.tried_ms or 0) + PROBE_MS <= now.monotonic_ms
-        ]
-        for one in late:
+        for place in self._probes.due(now.monotonic_ms):
+            one = self._known[place]
+            self._probes.drop(place)
             failures = one.failures + bool(self._connected)
             if failures >= FAILURES_MAX and one.source is not Source.GIVEN:
                 del self._known[one.place]
@@ -165,8 +165,7 @@ class PeerBook:
     @property
     def deadline_ms(self) -> int | None:
         """When the next try will have failed."""
-        times = ((one.tried_ms or 0) + PROBE_MS for one in self._known.values() if one.is_probed)
-        return min(times, default=None)
+        return self._probes.deadline_ms
 
     @property
     def links(self) -> int:
@@ -239,6 +238,7 @@ class PeerBook:
 
     def _try(self, one: Known, now: Now) -> None:
         self._known[one.place] = msgspec.structs.replace(one, tried_ms=now.monotonic_ms, is_probed=True)
+        self._probes.put(one.place, now.monotonic_ms + PROBE_MS)
 
 
 def _full(new: Known, heard: list[Known]) -> tuple[bool, bool, bool, bool]:

@@ -16,7 +16,7 @@ from dicast.protocol.certificate import make_certificate, signed_seats
 from dicast.protocol.confirming import as_signed
 from dicast.protocol.context import Context, Tables
 from dicast.protocol.envelope import Packet
-from dicast.protocol.errand import STEPS, Errand, Phase
+from dicast.protocol.errand import STEPS, Errand, Errands, Phase
 from dicast.protocol.inputs import Asked, Question
 from dicast.protocol.messages import Admission, Close, Quorum, WorkState, WorkStatus
 from dicast.protocol.opening import FIRST, Again, can_open, make_request, members_in_default
@@ -47,7 +47,7 @@ class Requester:
         self._context = context
         self._archive = Archive(tables)
         self._sequence = int(tables.get(Table.COUNTER, {}).get("sequence", b"0"))
-        self._errands: dict[RequestId, Errand] = {}
+        self._errands = Errands()
 
     def errand(self, request_id: RequestId) -> Errand | None:
         """What we know of a round of ours; None when it is not ours."""
@@ -55,10 +55,7 @@ class Requester:
 
     def round_of(self, ask_id: str) -> RequestId | None:
         """The round that is open for a caller's question."""
-        for request_id, errand in self._errands.items():
-            if errand.ask_id == ask_id and errand.phase is not Phase.OVER:
-                return request_id
-        return None
+        return self._errands.open_for(ask_id)
 
     def ask(self, asked: Asked, open_rounds: int, now: Now) -> None:
         """Open a round, or refuse with a code, a reason and the next step."""
@@ -167,12 +164,11 @@ class Requester:
         self._context.effects.speak(status, now, EventId(round_.id), tuple(sorted(round_.seats))[:32])
         self._end(round_, errand, "cancelled", "The question was withdrawn.")
 
-    def take_due(self, rounds: dict[RequestId, Round], now: Now) -> None:
-        """Deadlines: seal, close, or stop waiting for signatures."""
-        for request_id, errand in list(self._errands.items()):
-            if errand.phase is Phase.OVER or now.monotonic_ms < errand.due_ms:
-                continue
-            round_ = rounds[request_id]
+    def take_due(self, rounds: dict[RequestId, Round], now: Now) -> list[RequestId]:
+        """Deadlines: seal, close, or stop waiting for signatures. The rounds that were due."""
+        due = self._errands.due(now.monotonic_ms)
+        for request_id in due:
+            round_, errand = rounds[request_id], self._errand_of(request_id)
             match errand.phase:
                 case Phase.DRAWING:
                     self._end(round_, errand, "no_beacon", "The beacon did not come before the deadline.")
@@ -184,25 +180,24 @@ class Requester:
                     self._certify(round_, errand, now)
                 case _:
                     self._end(round_, errand, "expired", "The round could not be judged in time.")
+        return due
 
     @property
     def deadline_ms(self) -> int | None:
         """When the next of our rounds is due."""
-        times = [errand.due_ms for errand in self._errands.values() if errand.phase is not Phase.OVER]
-        return min(times, default=None)
+        return self._errands.deadline_ms
 
     def forget(self, request_id: RequestId) -> None:
         """The round expired."""
-        self._errands.pop(request_id, None)
+        self._errands.forget(request_id)
 
     def resume(self, round_: Round, record: RoundRecord, certified: bool, now: Now) -> None:
         """After a restart: go on where the store says we stood."""
         if record.question is None:
             return
         question = msgspec.structs.replace(record.question, messages=round_.request.messages)
-        errand = Errand(record.ask_id, question, record.salt)
+        errand = self._errands.begin(round_.id, record.ask_id, question, record.salt)
         errand.candidates = {NodeId(key): units for key, units in record.candidates.items()}
-        self._errands[round_.id] = errand
         if certified or record.over:
             errand.phase = Phase.OVER
             return
@@ -245,16 +240,15 @@ class Requester:
         salt = self._context.identity.selection_salt(self._sequence, now.unix_ms).hex()
         request, candidates = make_request(self._context, question, self._sequence, salt, again)
         packet = self._context.effects.speak(request, now)
-        errand = Errand(ask_id, question, salt)
+        errand = self._errands.begin(RequestId(packet.id), ask_id, question, salt)
         errand.candidates = candidates
         errand.phase = Phase.DRAWING if candidates else Phase.COLLECTING
         errand.due_ms = now.monotonic_ms + question.frame.deadline_ms
-        self._errands[RequestId(packet.id)] = errand
         self._context.effects.put(Table.COUNTER, "sequence", str(self._sequence).encode())
 
     def opened(self, round_: Round, now: Now) -> None:
         """Our request is out: keep it, repeat it, tell the caller."""
-        errand = self._errands[round_.id]
+        errand = self._errand_of(round_.id)
         record = RoundRecord(
             request_id=round_.id,
             opened_unix_ms=round_.opened_unix_ms,
@@ -394,6 +388,11 @@ class Requester:
         self._context.change_record(round_.id, over=True)
         self._step(errand, Phase.OVER)
         self._context.effects.report(RoundEnded(errand.ask_id, round_.id, code, reason))
+
+    def _errand_of(self, request_id: RequestId) -> Errand:
+        errand = self._errands.get(request_id)
+        assert errand is not None, "the round is ours"
+        return errand
 
     def _step(self, errand: Errand, phase: Phase) -> None:
         assert phase in STEPS[errand.phase], f"a round cannot go from {errand.phase} to {phase}"

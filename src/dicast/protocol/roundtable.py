@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
-from dicast.base.limits import OPEN_ROUNDS_MAX
 from dicast.base.nip44 import SealError
 from dicast.base.types import NodeId, Now, RequestId
 from dicast.protocol.accepting import accept
@@ -33,6 +32,7 @@ from dicast.protocol.messages import (
     WorkState,
     WorkStatus,
 )
+from dicast.protocol.open_rounds import OpenRounds
 from dicast.protocol.questions import Questions
 from dicast.protocol.records import Table, packet_key
 from dicast.protocol.remembered import Remembered
@@ -46,12 +46,8 @@ from dicast.protocol.validator import Validator
 from dicast.protocol.worker import Phase as WorkerPhase
 from dicast.protocol.worker import Worker
 
-FOREIGN_ROUNDS_MAX = OPEN_ROUNDS_MAX // 4
-"""Rounds of others; the rest is kept free, so that strangers cannot keep us from asking."""
 LINGER_MS = 20_000
 """Kept after the verdict: a close is repeated four times meanwhile, a missing packet wanted ten times."""
-ROUNDS_PER_REQUESTER_MAX = 16
-"""Open rounds of one requester here: an eighth of what strangers get, so that one key fills no node."""
 
 
 class RoundTable:
@@ -59,7 +55,8 @@ class RoundTable:
 
     def __init__(self, context: Context, tables: Tables) -> None:
         self._context = context
-        self._rounds: dict[RequestId, Round] = {}
+        self._open = OpenRounds(context.own_id)
+        self._rounds = self._open.by_id
         self.chain = Chain()
         self._answers = Answers(context)
         self._requester = Requester(context, tables)
@@ -95,7 +92,7 @@ class RoundTable:
                 self._requester.bury(round_, record, certified)
                 self._erase(round_)
                 continue
-            self._rounds[round_.id] = round_
+            self._open.add(round_)
             self.chain.follow(round_, now)
             self._requester.resume(round_, record, certified, now)
             self._worker.resume(round_, record, now)
@@ -107,7 +104,7 @@ class RoundTable:
     def ask(self, asked: Asked, now: Now) -> None:
         """A local caller asks."""
         self._context.directory.expire(now)
-        self._make_room(self._rounds.values(), OPEN_ROUNDS_MAX)
+        self._make_room(of_others=False)
         self._requester.ask(asked, len(self._rounds), now)
 
     def cancel(self, ask_id: str, now: Now) -> None:
@@ -115,6 +112,7 @@ class RoundTable:
         request_id = self._requester.round_of(ask_id)
         if request_id is not None:
             self._requester.cancel(self._rounds[request_id], now)
+            self._note(self._rounds[request_id])
             self._questions.drop(self._rounds[request_id])
             self._streams.end(request_id)
 
@@ -187,11 +185,12 @@ class RoundTable:
 
     def take_due(self, now: Now) -> None:
         """Deadlines of every role, and rounds that are over."""
-        self._requester.take_due(self._rounds, now)
+        for request_id in self._requester.take_due(self._rounds, now):
+            self._note(self._rounds[request_id])
         self._streams.take_due(self._rounds, self._is_working, now)
         for request_id in self._validator.take_due(now):
             self._advance(self._rounds[request_id], now)
-        for round_ in [one for one in self._rounds.values() if now.monotonic_ms >= one.expires_ms]:
+        for round_ in self._open.expired(now.monotonic_ms):
             self._worker.abandon(round_, "expired")
             self._forget(round_)
 
@@ -200,7 +199,7 @@ class RoundTable:
         yield self._requester.deadline_ms, "round"
         yield self._validator.deadline_ms, "want"
         yield self._streams.deadline_ms, "stream"
-        yield min((round_.expires_ms for round_ in self._rounds.values()), default=None), "expiry"
+        yield self._open.deadline_ms, "expiry"
 
     # What comes from the network
 
@@ -250,7 +249,7 @@ class RoundTable:
         if packet.author != self._context.own_id and self._is_full_for(packet.author, request):
             return Refusal.FULL
         round_ = Round(packet, request, now.monotonic_ms, now.unix_ms, key)
-        self._rounds[round_.id] = round_
+        self._open.add(round_)
         self.chain.follow(round_, now)
         if errand is not None:
             self._questions.share(round_, errand.question)
@@ -277,16 +276,9 @@ class RoundTable:
         """No room for strangers at all, or none for another round of this one."""
         if request.attachment is not None and self._questions.is_full_for(requester):
             return True
-        self._make_room(self._of_others(), FOREIGN_ROUNDS_MAX)
-        self._make_room(self._rounds.values(), OPEN_ROUNDS_MAX)
-        foreign = self._of_others()
-        unfinished = (round_ for round_ in foreign if round_.close is None and not round_.withdrawn)
-        theirs = sum(round_.requester == requester for round_ in unfinished)
-        is_full = len(foreign) >= FOREIGN_ROUNDS_MAX or len(self._rounds) >= OPEN_ROUNDS_MAX
-        return is_full or theirs >= ROUNDS_PER_REQUESTER_MAX
-
-    def _of_others(self) -> list[Round]:
-        return [round_ for round_ in self._rounds.values() if round_.requester != self._context.own_id]
+        self._make_room(of_others=True)
+        self._make_room(of_others=False)
+        return self._open.is_full_for(requester)
 
     def _act(self, round_: Round, packet: Packet, body: Body, now: Now) -> None:
         match body:
@@ -336,6 +328,10 @@ class RoundTable:
             self._questions.settle(round_)
             alone = set(round_.seats) == {self._context.own_id}
             round_.expires_ms = min(round_.expires_ms, now.monotonic_ms + (0 if alone else LINGER_MS))
+        self._note(round_)
+
+    def _note(self, round_: Round) -> None:
+        self._open.note(round_, self._is_over(round_))
 
     def _is_working(self, round_: Round) -> bool:
         return self._worker.phase(round_.id) is WorkerPhase.RUNNING
@@ -346,17 +342,13 @@ class RoundTable:
             return errand.phase is Phase.OVER
         return round_.withdrawn or self._validator.judged(round_.id) is not None
 
-    def _make_room(self, rounds: Collection[Round], rounds_max: int) -> None:
-        """For one more among these: rounds that only linger go first, oldest first."""
-        excess = len(rounds) - rounds_max + 1
-        if excess <= 0:
-            return
-        over = [round_ for round_ in rounds if self._is_over(round_)]
-        for round_ in over[:excess]:
-            self._forget(round_)
+    def _make_room(self, *, of_others: bool) -> None:
+        """For one more of all rounds, or of those of others: what only lingers goes first, oldest first."""
+        for request_id in self._open.to_leave(of_others=of_others):
+            self._forget(self._rounds[request_id])
 
     def _forget(self, round_: Round) -> None:
-        del self._rounds[round_.id]
+        self._open.remove(round_)
         self._requester.forget(round_.id)
         self._worker.forget(round_.id)
         self._validator.forget(round_.id)

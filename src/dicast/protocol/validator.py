@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from dicast.base.agenda import Agenda
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.limits import WANT_PERIOD_MS
 from dicast.base.types import Now, RequestId
@@ -62,6 +63,7 @@ class Validator:
         self._context = context
         self._signed = signed
         self._open: dict[RequestId, _Deliberation] = {}
+        self._wants: Agenda[RequestId] = Agenda()
 
     def judged(self, request_id: RequestId) -> Judged | None:
         """The verdict of a round, once there is one."""
@@ -112,25 +114,22 @@ class Validator:
     def forget(self, request_id: RequestId) -> None:
         """The round expired."""
         self._open.pop(request_id, None)
+        self._wants.drop(request_id)
 
     @property
     def deadline_ms(self) -> int | None:
         """When the next missing packet is asked for again."""
-        times = [one.want_ms for one in self._open.values() if one.stage is Stage.GATHERING]
-        return min(times, default=None)
+        return self._wants.deadline_ms
 
     def take_due(self, now: Now) -> list[RequestId]:
         """Rounds whose missing packets are to be asked for again."""
-        return [
-            request_id
-            for request_id, one in self._open.items()
-            if one.stage is Stage.GATHERING and one.want_ms <= now.monotonic_ms
-        ]
+        return self._wants.due(now.monotonic_ms)
 
     def _want(self, round_: Round, deliberation: _Deliberation, now: Now) -> None:
         if now.monotonic_ms < deliberation.want_ms:
             return
         deliberation.want_ms = now.monotonic_ms + WANT_PERIOD_MS
+        self._wants.put(round_.id, deliberation.want_ms)
         deliberation.asked += 1
         # The requester holds everything; whoever holds it may answer when the requester does not.
         addressees = (round_.requester,) if deliberation.asked % 3 else ()
@@ -140,6 +139,7 @@ class Validator:
 
     def _begin(self, round_: Round, deliberation: _Deliberation, now: Now) -> None:
         deliberation.stage = Stage.EMBEDDING
+        self._wants.drop(round_.id)
         embedders = sorted(round_.request.frame.sec_distance_bits)
         texts = tuple(dict.fromkeys(texts_to_embed(round_).values()))
         if not embedders or not texts:
