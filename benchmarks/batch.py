@@ -27,7 +27,7 @@ from dicast.batch.book import Book
 from dicast.batch.dispatch import Dispatcher
 from dicast.batch.input import read_index
 from dicast.batch.plain import PlainAnswers
-from dicast.batch.runner import Runner
+from dicast.batch.runner import LINES_AT_ONCE_MAX, Runner
 from dicast.client import AskKeywords
 from dicast.client_channel import SocketChannel
 from dicast.consensus.constants import EMBEDDER
@@ -143,7 +143,8 @@ async def _answered(folder: Path, given: argparse.Namespace) -> float:
     lines = read_index(prompts).lines
     await kept.write(book.new_job("cli_benchmark", "", "in_progress", 0, Settings()))
     await kept.write(*book.put_lines("cli_benchmark", lines))
-    dispatcher = Dispatcher(SocketChannel(Paths(folder).socket))
+    channel = SocketChannel(Paths(folder).socket, LINES_AT_ONCE_MAX)
+    dispatcher = Dispatcher(channel)
     options = AskKeywords(quorum=1, encrypted=given.encrypted)
     answers = PlainAnswers(prompts, dispatcher, options)
     began = time.perf_counter()
@@ -151,6 +152,7 @@ async def _answered(folder: Path, given: argparse.Namespace) -> float:
     took_s = time.perf_counter() - began
     assert kept.counts("cli_benchmark") == (given.lines, given.lines, 0), kept.counts("cli_benchmark")
     await kept.close()
+    channel.close()
     return took_s
 
 

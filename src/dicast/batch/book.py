@@ -19,6 +19,8 @@ FOLDER = "batches"
 BOOK_FILE = "book.sqlite"
 BUSY_S = 10.0
 """A second writer, such as `dicast batch` beside a gateway, writes for milliseconds; slow disks longer."""
+NOTE_S = 0.05
+"""How long what nobody waits for may wait for an answer to be written with: a sync of the disk saved."""
 LINES_A_PAGE = 256
 """Lines fetched at a time: more than are asked at once."""
 OPEN_STATES = ("validating", "in_progress", "finalizing", "cancelling")
@@ -87,11 +89,14 @@ class Book:
             ) from error
         self._waiting: list[tuple[tuple[Statement, ...], asyncio.Future[None] | None]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
 
     async def close(self) -> None:
         """Write what waits and give the file back."""
-        if self._writing is not None:
-            await asyncio.wait({self._writing})
+        while self._waiting or self._is_writing():
+            self._begin()
+            if self._writing is not None:
+                await asyncio.wait({self._writing})
         self.shut()
 
     def shut(self) -> None:
@@ -102,26 +107,43 @@ class Book:
     async def write(self, *statements: Statement) -> None:
         """Durable when this returns: all of them or none. Raises AdapterError."""
         written = asyncio.get_running_loop().create_future()
-        self._queue(statements, written)
+        self._waiting.append((statements, written))
+        self._begin()
         await asyncio.shield(written)
 
     def note(self, *statements: Statement) -> None:
-        """Durable soon; a crash may lose it."""
-        self._queue(statements, None)
+        """Durable soon, mostly with the next answer; a crash may lose it."""
+        self._waiting.append((statements, None))
+        self._begin_later()
 
-    def _queue(self, statements: tuple[Statement, ...], written: asyncio.Future[None] | None) -> None:
-        self._waiting.append((statements, written))
-        if self._writing is None or self._writing.done():
+    def _is_writing(self) -> bool:
+        return self._writing is not None and not self._writing.done()
+
+    def _begin(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if not self._is_writing():
             self._writing = asyncio.get_running_loop().create_task(self._write_all())
 
+    def _begin_later(self) -> None:
+        if self._later is None and not self._is_writing():
+            self._later = asyncio.get_running_loop().call_later(NOTE_S, self._begin)
+
     async def _write_all(self) -> None:
-        while self._waiting:
+        """A group a commit, until nobody waits for one."""
+        is_wanted = True
+        while is_wanted:
             group, self._waiting = self._waiting, []
             statements = [one for several, _ in group for one in several]
             error = await asyncio.to_thread(self._commit, statements)
             for _, written in group:
                 if written is not None and not written.done():
                     _settle(written, error)
+            is_wanted = any(written is not None for _, written in self._waiting)
+        self._writing = None
+        if self._waiting:
+            self._begin_later()
 
     def _commit(self, statements: list[Statement]) -> AdapterError | None:
         try:

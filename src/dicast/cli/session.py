@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from dicast.base.errors import ConfigurationError
+from dicast.batch.runner import LINES_AT_ONCE_MAX
 from dicast.cli.common import Common, Meeting
 from dicast.cli.output import note
 from dicast.client_channel import Event, EventSink, SocketChannel
@@ -23,6 +24,9 @@ from dicast.daemon.paths import Paths
 from dicast.daemon.running import running_node
 from dicast.daemon.service import Service
 from dicast.daemon.settings_view import HIDDEN, SettingRecord
+
+KEPT_MAX = LINES_AT_ONCE_MAX
+"""Connections that stay open for the next call: a batch has so many lines in hand."""
 
 
 class LocalChannel:
@@ -64,7 +68,8 @@ async def is_running(common: Common) -> bool:
 async def channel_to_node(common: Common, settings: Settings, *, alone: bool) -> AsyncGenerator[Any]:
     """A channel to the node that runs here; else to a follower in this process, or, `alone`, to a worker."""
     if await is_running(common):
-        yield SocketChannel(common.paths().socket)
+        with closing(SocketChannel(common.paths().socket, KEPT_MAX)) as channel:
+            yield channel
         return
     own = settings if alone else msgspec.structs.replace(settings, roles=(), engines={})
     log = Log(common.log_level or "error", settings.log.as_json)

@@ -97,6 +97,9 @@ class OneAsk:
 
     async def _next(self, subscription: Subscription) -> Told | None:
         """The next report; None when the certificate of a verdict does not come."""
+        report = subscription.take()
+        if report is not None:
+            return report
         limit_s = None if self._decided is None else CERTIFICATE_WAIT_S
         try:
             async with asyncio.timeout(limit_s):
