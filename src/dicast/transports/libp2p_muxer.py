@@ -29,7 +29,7 @@ class BoundedYamux(_Yamux):
                 return stream
             await stream.reset()
 
-    async def _read_data_body(self, length: int) -> bytes:
+    async def _read_body(self, length: int) -> bytes:
         """The bytes of a frame, when there is room for them; the caller hangs up on `TooSlowError`."""
         if length > FRAME_BYTES_MAX:
             raise _trio.TooSlowError
@@ -38,3 +38,5 @@ class BoundedYamux(_Yamux):
                 await _trio.sleep(0.01)
         body: bytes = await super()._read_data_body(length)
         return body
+
+    _read_data_body = _read_body
