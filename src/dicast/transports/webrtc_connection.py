@@ -26,6 +26,7 @@ from dicast.transports.trystero_frames import FRAME_BYTES_MAX
 DESCRIPTION_CHARS_MAX = 32 * 1024  # one data channel and a dozen addresses take 2 kB
 CANDIDATES_MAX = 32  # addresses of one peer that are tried; each costs a packet every half second
 GATHER_SECONDS_MAX = 2.0  # for STUN and TURN servers; one that is silent is left out
+RELAY_WAITS_SECONDS = 0.5  # direct ways go first: a busy machine answers late, and a relay serves many
 CLOSE_SECONDS_MAX = 1.0
 HALF_MESSAGE_BYTES_MAX = 4 << 20  # of messages whose end has not come; honest peers send 16 KiB at once
 UNHEARD_MAX = 16  # messages between the opening of a channel and its first listener: one turn of the loop
@@ -174,6 +175,7 @@ class PeerConnection:
 
     async def _describe(self, description: RTCSessionDescription) -> str:
         self._restrict()
+        self._prefer_direct()
         self._describing = asyncio.create_task(self._rtc.setLocalDescription(description))
         await asyncio.shield(self._describing)  # cancelled half-way, its sockets would stay open
         text = str(self._rtc.localDescription.sdp)
@@ -214,6 +216,20 @@ class PeerConnection:
             return await gather(component=component, addresses=chosen, timeout=GATHER_SECONDS_MAX)
 
         connection.get_component_candidates = gather_restricted
+
+    def _prefer_direct(self) -> None:
+        """Ways over a TURN server are tried after the others: the library keeps the first that works."""
+        connection = self._ice_connection()
+        check = connection.check_start
+
+        async def check_in_turn(pair: Any) -> None:
+            if "relay" in (pair.local_candidate.type, pair.remote_candidate.type):
+                connection.check_state(pair, pair.State.IN_PROGRESS)
+                await asyncio.sleep(RELAY_WAITS_SECONDS)
+            await check(pair)
+
+        if not self._ice.relay_only:
+            connection.check_start = check_in_turn
 
     def _take_channel(self, channel: RTCDataChannel) -> None:
         self._channels += 1
