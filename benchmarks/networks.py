@@ -42,7 +42,7 @@ from dicast.transports.memory import MemoryHub
 TOPIC = "ab" * 32
 KEY = KeyPair.from_seed(b"networks".ljust(32))
 BURST, PACKETS_A_SECOND = 16, 160
-"""The same pace for each and for all, below the slowest (libp2p): what is written together costs less."""
+"""The same pace for each and for all, below the slowest: what is written together costs less."""
 COPIES = 20_000
 TRIES = 3
 COPY_US_MAX, BACK_S_MAX = 2.0, 2.0

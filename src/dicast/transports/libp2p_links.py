@@ -94,8 +94,9 @@ class Lines:
 
     async def close(self) -> None:
         """What is still open when the host has ended."""
-        for line in list(self._open):
-            await line.close()
+        async with self._trio.open_nursery() as nursery:
+            for line in self._open:
+                nursery.start_soon(line.close)
         self._open.clear()
 
     def _counted(self, transport: Any) -> Any:
