@@ -30,8 +30,13 @@ def _first_block(key: bytes, nonce: bytes) -> bytes:
     rows = a, b, c, d = (_row(words[0:4]), _row(words[4:8]), _row(words[8:12]), _row(words[12:16]))
     for _ in range(10):
         a, b, c, d = _quarter_rounds(a, b, c, d)
-        a, b, c, d = _quarter_rounds(a, _turned(b, 1), _turned(c, 2), _turned(d, 3))  # along the diagonals
-        b, c, d = _turned(b, 3), _turned(c, 2), _turned(d, 1)
+        b = (b >> 64 | b << 192) & _WORDS  # each diagonal becomes a column
+        c = (c >> 128 | c << 128) & _WORDS
+        d = (d >> 192 | d << 64) & _WORDS
+        a, b, c, d = _quarter_rounds(a, b, c, d)
+        b = (b >> 192 | b << 64) & _WORDS
+        c = (c >> 128 | c << 128) & _WORDS
+        d = (d >> 64 | d << 192) & _WORDS
     mixed = ((after + before) & _WORDS for after, before in zip((a, b, c, d), rows, strict=True))
     return b"".join(struct.pack("<4I", *struct.unpack("<4Q", row.to_bytes(32, "little"))) for row in mixed)
 
@@ -55,11 +60,6 @@ def _quarter_rounds(a: int, b: int, c: int, d: int) -> tuple[int, int, int, int]
 
 def _row(words: tuple[int, ...]) -> int:
     return int.from_bytes(struct.pack("<4Q", *words), "little")
-
-
-def _turned(row: int, places: int) -> int:
-    """The row with each word that many columns to the left."""
-    return (row >> 64 * places | row << 64 * (4 - places)) & _WORDS
 
 
 _AUTHENTICATOR = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import assert_never
 
 from dicast.base.errors import RemoteProtocolError
@@ -63,6 +64,9 @@ FORGETTABLE = frozenset({Refusal.UNKNOWN_PREDECESSOR, Refusal.FULL, Refusal.NOT_
 def beacon_key(number: int) -> str:
     """What a panel waits for that came before its beacon; no event id looks like it."""
     return f"beacon:{number}"
+
+
+_at_ms = itemgetter(0)
 
 
 class Node:
@@ -145,8 +149,8 @@ class Node:
             (self._acquaintance.deadline_ms, "acquaintance"),
             *self._table.deadlines(),
         )
-        known = [Deadline(at_ms, reason) for at_ms, reason in times if at_ms is not None]
-        return min(known, key=lambda deadline: deadline.at_ms, default=None)
+        known = [(at_ms, reason) for at_ms, reason in times if at_ms is not None]
+        return Deadline(*min(known, key=_at_ms)) if known else None
 
     @property
     def topic(self) -> str:
