@@ -103,6 +103,29 @@ def test_without_a_collector_nothing_is_traced_and_a_wrong_address_is_said() -> 
         open_telemetry("127.0.0.1:4318")
 
 
+def test_what_prometheus_reads_of_a_stream_and_of_a_question_without_a_verdict(place) -> None:
+    for body in ({**BODY, "stream": True}, {**BODY, "messages": [{"role": "user", "content": "disagree"}]}):
+        httpx.post(f"{place.url}/v1/chat/completions", json=body, timeout=60)
+    page = httpx.get(f"{place.url}/metrics").text
+    for line in (
+        'dicast_verdicts_total{outcome="accepted",reason="agreed"} 1.0',
+        'dicast_verdicts_total{outcome="undetermined",reason="no_agreement"} 1.0',
+        "dicast_verdict_seconds_count 2.0",
+        "dicast_first_provisional_seconds_count 1.0",
+        "dicast_first_token_seconds_count 1.0",
+        "dicast_agreement_ratio_count 2.0",
+        'dicast_gateway_errors_total{code="undetermined"} 1.0',
+        'dicast_gateway_requests_total{route="/v1/chat/completions",status="200"} 1.0',
+        'dicast_packets_by_kind{kind="stream",transport="memory",way="received"}',
+        'dicast_packets_by_kind{kind="close",transport="memory",way="sent"} 2.0',
+        "dicast_gateway_asking 0.0",
+        "dicast_gateway_places 16.0",
+        "dicast_gateway_busy_total 0.0",
+        "dicast_open_rounds 2.0",
+    ):
+        assert line in page, page
+
+
 def test_what_prometheus_reads(place) -> None:
     httpx.post(f"{place.url}/v1/chat/completions", json=BODY, timeout=60)
     httpx.post(f"{place.url}/api/plan", json={"prompt": "x", "frame": {"models": ["nobody"]}})
