@@ -49,8 +49,8 @@ def gateway(*, listening: Listening = LOOPBACK, preset: str | None = None, commo
     preset
         The security frame of requests that name none.
     """
-    settings = common.load(ask__preset=preset).settings.ask
-    check_options(api.Ask(prompt="?", labels=("yes", "no")), settings)  # labels suit every preset
+    settings = common.load(ask__preset=preset).settings
+    check_options(api.Ask(prompt="?", labels=("yes", "no")), settings.ask)  # labels suit every preset
     try:
         from dicast.gateway.server import Address, run_gateway
     except ImportError as error:

@@ -39,6 +39,8 @@ class Wanted(msgspec.Struct, frozen=True):
     nodes: tuple[str, ...] = ()
     magnet: Magnet | None = None
     link: str = ""
+    bytes_max: int = 0
+    """A larger one is not wanted, and neither is one whose size nobody says; 0 takes any."""
 
 
 def blob_store(settings: Settings, paths: Paths) -> BlobStore:
@@ -89,7 +91,7 @@ async def fetch(
             "Name one with --from, or set content.mirrors or transports.websocket.peers.",
         )
     try:
-        fetcher = Fetcher(store, asked.sha256, _acceptance(asked.magnet))
+        fetcher = Fetcher(store, asked.sha256, _acceptance(asked.magnet, asked.bytes_max))
         return await fetcher.fetch(sources, progress, pin=pin)
     except AdapterError as error:
         if asked.magnet is None or error.code != "blob_failed":
@@ -206,10 +208,10 @@ def _mesh_peers(settings: Settings) -> list[str]:
     return given + [peer for peers in found if not isinstance(peers, str) for peer in peers]
 
 
-def _acceptance(magnet: Magnet | None) -> Callable[[Manifest], bool] | None:
+def _acceptance(magnet: Magnet | None, bytes_max: int) -> Callable[[Manifest], bool] | None:
     """A magnet link binds the manifest, for its hash is over the SHA-256, the size and the root."""
     if magnet is None:
-        return None
+        return (lambda found: found.size <= bytes_max) if bytes_max else None
     return lambda found: parse_magnet(magnet_of(found)).infohash == magnet.infohash
 
 

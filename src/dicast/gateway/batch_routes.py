@@ -14,7 +14,16 @@ from dicast.batch.book import OPEN_STATES, Book
 from dicast.gateway.batches import WINDOW_S, BatchRecord
 from dicast.gateway.bodies import read_body
 from dicast.gateway.errors import GatewayError, invalid, unsupported
-from dicast.gateway.file_routes import batches_of, decoded_metadata, listed, owner_of, page_of, seen_by
+from dicast.gateway.file_routes import (
+    BLOB,
+    adopted,
+    batches_of,
+    decoded_metadata,
+    listed,
+    owner_of,
+    page_of,
+    seen_by,
+)
 from dicast.gateway.parts import Parts
 from dicast.gateway.replies import json_response
 
@@ -53,6 +62,9 @@ class BatchRoutes:
         """`POST /v1/batches`."""
         body = await read_body(request, BatchRequest, self._parts.budgets.body_s)
         batches, owner = batches_of(self._parts), owner_of(request)
+        if body.input_file_id.startswith(BLOB):
+            file_id = await adopted(self._parts, body.input_file_id, owner)
+            body = msgspec.structs.replace(body, input_file_id=file_id)
         found = batches.book.file(body.input_file_id)
         if found is None or seen_by(request) not in (None, found[0]):
             raise GatewayError(

@@ -17,6 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
+from dicast.base.errors import DicastError
 from dicast.batch.book import Book
 from dicast.batch.input import FILE_BYTES_MAX
 from dicast.gateway.batches import Batches, put_file
@@ -39,6 +40,10 @@ PIECE_TIMEOUT_S = 30.0
 """Between two pieces of an upload; whoever is slower holds a connection for nothing."""
 UPLOAD_TIMEOUT_S = 1_800.0
 """200 MB in half an hour are 0.9 Mbit/s."""
+BLOB = "sha256:"
+"""Before the hash of a file that is not here."""
+BLOB_TIMEOUT_S = 60.0
+"""To fetch a file that is named by its hash; what came stays, and the next try goes on from there."""
 UPLOADS_MAX = 4
 """At a time: each may take `FILE_BYTES_MAX` of the disk twice over."""
 PAGE_MAX = 10_000
@@ -195,14 +200,39 @@ async def _bounded(request: Request) -> AsyncGenerator[bytes]:
         yield piece
 
 
+async def adopted(parts: Parts, name: str, owner: str) -> str:
+    """A blob of the network as a file for batches: its id. Raises GatewayError."""
+    if parts.blob is None:
+        raise GatewayError("file_missing", "This gateway keeps no blobs.", field="input_file_id")
+    try:
+        async with asyncio.timeout(BLOB_TIMEOUT_S):
+            path = await parts.blob(name.removeprefix(BLOB))
+    except (DicastError, TimeoutError) as error:
+        why = (
+            f"{error.message} {error.next_step}" if isinstance(error, DicastError) else "It came too slowly."
+        )
+        message = f"{name[:80]!r} could not be fetched: {why.strip()}"
+        raise GatewayError("file_missing", message, field="input_file_id") from error
+    batches, file_id = batches_of(parts), "file-" + secrets.token_hex(12)
+    size = path.stat().st_size
+    _check_room(batches.book, owner, size)
+    await anyio.to_thread.run_sync(_copy_blob, path, batches.path_of(file_id))
+    await batches.book.write(put_file(file_id, owner, (f"{path.name[:16]}.jsonl", "batch", size)))
+    return file_id
+
+
+def _check_room(book: Book, owner: str, size: int) -> None:
+    if size > FILE_BYTES_MAX:
+        raise GatewayError("body_too_large", f"A file has at most {FILE_BYTES_MAX} bytes.")
+    if book.file_bytes(owner) + size > OWNER_BYTES_MAX or book.file_bytes() + size > ALL_BYTES_MAX:
+        raise GatewayError("storage_full", "There is no room for another file. Delete some first.")
+
+
 async def _stored(file: UploadFile, batches: Batches, owner: str) -> Response:
     """The file, durable under a name of ours."""
     size = file.size or 0
-    if size > FILE_BYTES_MAX:
-        raise GatewayError("body_too_large", f"A file has at most {FILE_BYTES_MAX} bytes.")
     book = batches.book
-    if book.file_bytes(owner) + size > OWNER_BYTES_MAX or book.file_bytes() + size > ALL_BYTES_MAX:
-        raise GatewayError("storage_full", "There is no room for another file. Delete some first.")
+    _check_room(book, owner, size)
     file_id = "file-" + secrets.token_hex(12)
     name = "".join(char for char in file.filename or "" if char.isprintable())[:NAME_CHARS_MAX]
     await anyio.to_thread.run_sync(_copy, file, batches.path_of(file_id))
@@ -217,6 +247,13 @@ def _copy(file: UploadFile, path: Path) -> None:
         shutil.copyfileobj(file.file, kept)
     temporary.chmod(0o600)
     temporary.replace(path)
+
+
+def _copy_blob(path: Path, file: Path) -> None:
+    temporary = file.with_suffix(".part")
+    shutil.copyfile(path, temporary)
+    temporary.chmod(0o600)
+    temporary.replace(file)
 
 
 def _written(book: Book, file_id: str) -> dict[str, Any]:

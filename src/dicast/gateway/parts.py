@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.requests import Request
@@ -54,6 +55,8 @@ class Parts(NamedTuple):
     """Where documents are published and followed; None where the gateway knows nobody."""
     batches: Batches | None = None
     """None where there is no folder to keep them in."""
+    blob: Callable[[str], Awaitable[Path]] | None = None
+    """Gets a blob by its name, from wherever it may be; None where none are kept."""
 
     async def agreed(self, request: Request, wanted: Wanted) -> Agreed:
         """The network's answer, while the client is there and its key is good."""

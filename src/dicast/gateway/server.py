@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import signal
 import socket
@@ -15,10 +16,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dicast.base.errors import AdapterError, ConfigurationError
+from dicast.batch.input import FILE_BYTES_MAX
 from dicast.client import AsyncClient
-from dicast.daemon.config_schema import AskSettings
+from dicast.content.scanning import silent
+from dicast.daemon import builtin_content
+from dicast.daemon.config_schema import Settings
 from dicast.daemon.descriptors import allow_open_files
 from dicast.daemon.logs import Log
+from dicast.daemon.paths import Paths
 from dicast.gateway.app import make_app
 from dicast.gateway.asking import Asker
 from dicast.gateway.batches import Batches
@@ -63,7 +68,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 async def run_gateway(
-    state_dir: Path, address: Address, defaults: AskSettings, ready: Callable[[str], None]
+    state_dir: Path, address: Address, settings: Settings, ready: Callable[[str], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM; `ready` gets the address. Raises DicastError."""
     allow_open_files()
@@ -75,11 +80,12 @@ async def run_gateway(
     metrics = Metrics()
     ledger = Ledger(state_dir)
     telemetry = open_telemetry(address.telemetry)
-    asker = Asker(client, defaults, metrics, ledger, telemetry)
+    asker = Asker(client, settings.ask, metrics, ledger, telemetry)
     signallers = Signallers(address.signallers) if address.signallers else None
     log = Log("warning", False)
     batches = Batches(state_dir, channel, keys, log)
-    parts = Parts(client, asker, metrics, log, Budgets(), signallers, batches)
+    blob = functools.partial(_blob, settings, Paths(state_dir))
+    parts = Parts(client, asker, metrics, log, Budgets(), signallers, batches, blob)
     access = Access(keys, host_names(address), needs_key=address.is_public)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -94,6 +100,13 @@ async def run_gateway(
         channel.close()
         ledger.close()
         await asyncio.to_thread(telemetry.close)
+
+
+async def _blob(settings: Settings, paths: Paths, sha256: str) -> Path:
+    """A blob no larger than a file may be, fetched as `dicast blob get` does. Raises DicastError."""
+    wanted = msgspec.structs.replace(builtin_content.wanted(sha256, ()), bytes_max=FILE_BYTES_MAX)
+    fetched = await builtin_content.fetch(settings, paths, wanted, silent, pin=False)
+    return fetched.path
 
 
 class Server(uvicorn.Server):
