@@ -171,7 +171,7 @@ class BlobStore:
         with _disk_errors():
             mark = self.folder / f"{sha256}{PIN}"
             if path is not None and pinned:
-                mark.touch()
+                mark.write_bytes(b"")  # a person's, even where a round had pinned it before
             elif path is not None:
                 mark.unlink(missing_ok=True)
         return path is not None
@@ -234,7 +234,7 @@ class BlobStore:
         path = self.folder / manifest.sha256
         _write(path.with_name(manifest.sha256 + MANIFEST), manifest.encode())
         if pin:
-            path.with_name(manifest.sha256 + PIN).touch()
+            path.with_name(manifest.sha256 + PIN).write_bytes(b"")
         file.replace(path)
         self._touch(path)
         folder = os.open(self.folder, os.O_RDONLY)

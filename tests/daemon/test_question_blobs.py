@@ -1,0 +1,116 @@
+"""Attached questions in a real store, from real nodes: kept while a round needs them, then evictable."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dicast.base.errors import AdapterError
+from dicast.base.merkle import root_of_bytes
+from dicast.content.serving import BlobPages
+from dicast.content.store import BlobStore
+from dicast.daemon.builtin_content import QuestionBlobs, blob_store
+from dicast.daemon.config_schema import ContentSettings, Settings
+from dicast.daemon.paths import Paths
+from dicast.daemon.private_network import topic_in
+from dicast.protocol.messages import Attachment
+from dicast.transports.websocket import MeshSettings, WebSocketTransport
+from waiting import until
+
+pytestmark = pytest.mark.anyio
+DATA = bytes(range(256)) * 1_000
+
+
+def named(data: bytes) -> Attachment:
+    return Attachment(hashlib.sha256(data).hexdigest(), len(data), root_of_bytes(data).hex())
+
+
+def place(folder: Path, quota: int = 1 << 30) -> tuple[QuestionBlobs, BlobStore]:
+    settings, paths = Settings(content=ContentSettings(quota_bytes=quota)), Paths(folder)
+    return QuestionBlobs(settings, paths), blob_store(settings, paths)
+
+
+class Giver:
+    """A node whose mesh listens, and its blobs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.blobs, self.store = place(folder)
+        self.node = WebSocketTransport(
+            MeshSettings(("127.0.0.1", 0)), "websocket", BlobPages(self.store).answer
+        )
+
+
+@pytest.fixture
+async def giver(tmp_path: Path) -> AsyncIterator[Giver]:
+    made = Giver(tmp_path / "giver")
+    await made.node.start(topic_in(Settings()), lambda wire: None)
+    await until(lambda: made.node.address)
+    yield made
+    await made.node.stop()
+
+
+async def test_a_question_comes_from_the_node_that_shares_it(giver: Giver, tmp_path: Path) -> None:
+    asked = named(DATA)
+    mine, store = place(tmp_path / "mine")
+    with pytest.raises(AdapterError):
+        await mine.fetch(asked, [giver.node.address])
+    await giver.blobs.keep(asked, DATA)
+    assert await mine.fetch(asked, ["ws://127.0.0.1:1", "nonsense", giver.node.address]) == DATA
+    assert await mine.fetch(asked, []) == DATA
+    [blob] = store.blobs()
+    assert (blob.sha256, blob.is_pinned) == (asked.sha256, True)
+    await mine.release(asked.sha256)
+    [blob] = store.blobs()
+    assert not blob.is_pinned
+
+
+async def test_wrong_bytes_are_no_question(giver: Giver, tmp_path: Path) -> None:
+    """Also where the store of a node holds another file under the name, and says so."""
+    asked = named(DATA)
+    await giver.blobs.keep(asked, DATA)
+    mine, store = place(tmp_path / "mine")
+    for wrong in (
+        Attachment(asked.sha256, asked.size - 1, asked.root),
+        Attachment(asked.sha256, asked.size, "00" * 32),
+        named(DATA + b"!"),
+    ):
+        with pytest.raises(AdapterError):
+            await mine.fetch(wrong, [giver.node.address])
+        await mine.release(wrong.sha256)
+    (giver.store.folder / asked.sha256).write_bytes(DATA[:-1] + b"?")
+    with pytest.raises(AdapterError):
+        await mine.fetch(asked, [giver.node.address])
+    await mine.release(asked.sha256)
+    assert store.blobs() == []
+
+
+async def test_what_no_round_needs_makes_room_and_what_one_needs_stays(tmp_path: Path) -> None:
+    blobs, store = place(tmp_path, quota=3 * len(DATA))
+    first, second, third = (DATA[:-1] + bytes([number]) for number in range(3))
+    for data in (first, second, third):
+        await blobs.keep(named(data), data)
+    with pytest.raises(AdapterError) as full:
+        await blobs.keep(named(DATA), DATA)
+    assert full.value.code == "blob_quota"
+    await blobs.release(named(second).sha256)
+    await blobs.keep(named(DATA), DATA)
+    assert {blob.sha256 for blob in store.blobs()} == {named(data).sha256 for data in (first, third, DATA)}
+
+
+async def test_after_a_start_only_what_is_said_again_is_needed_and_a_persons_pin_stays(
+    tmp_path: Path,
+) -> None:
+    blobs, store = place(tmp_path)
+    first, second = named(DATA), named(DATA + b"!")
+    await blobs.keep(first, DATA)
+    await blobs.keep(second, DATA + b"!")
+    store.pin(second.sha256, pinned=True)
+    again, _ = place(tmp_path)
+    await again.keep(named(b"x"), b"x")
+    pinned = {blob.sha256: blob.is_pinned for blob in store.blobs()}
+    assert pinned == {first.sha256: False, second.sha256: True, named(b"x").sha256: True}
+    await again.release(second.sha256)
+    assert {blob.sha256 for blob in store.blobs() if blob.is_pinned} == {second.sha256, named(b"x").sha256}
