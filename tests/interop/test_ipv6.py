@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import secrets
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,21 +18,17 @@ from dicast.daemon import plugins
 from dicast.ports import Transport
 from dicast.protocol.messages import Kind
 from dicast.transports.relay import run_relay
+from free_ports import free_port
+from waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-HERE, WAIT_SECONDS_MAX = "[::1]", 60
+HERE = "[::1]"
 TOPIC = "ab" * 32
 
 
 def packet(number: int) -> bytes:
     key = KeyPair.from_seed(b"IPv6".ljust(32))
     return encode_event(sign_event(key, int(time.time()), Kind.STATUS, [("t", TOPIC)], str(number)))
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.bind(("::1", 0))
-        return int(probe.getsockname()[1])
 
 
 def build(name: str, table: dict[str, object], *relays: str) -> Transport:
@@ -49,20 +45,17 @@ async def meets() -> AsyncIterator[Callable]:
             heard = asyncio.Event()
             stack.push_async_callback(first.stop)
             await first.start(TOPIC, lambda _: heard.set())
-            addresses: list[str] = []
-            async with asyncio.timeout(WAIT_SECONDS_MAX):
-                while first.health().state == "starting":  # noqa: ASYNC110 (health has no event)
-                    await asyncio.sleep(0.01)
-                if hasattr(first, "addresses"):
-                    addresses = list(first.addresses())
-                other = second(addresses)
-                stack.push_async_callback(other.stop)
-                await other.start(TOPIC, lambda _: None)
-                number = 0
-                while not heard.is_set():
-                    other.publish(packet(number := number + 1))
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(heard.wait(), 0.1)
+            await until(lambda: first.health().state != "starting")
+            addresses = list(first.addresses()) if hasattr(first, "addresses") else []
+            other, numbers = second(addresses), itertools.count()
+            stack.push_async_callback(other.stop)
+            await other.start(TOPIC, lambda _: None)
+
+            def is_heard() -> bool:
+                other.publish(packet(next(numbers)))
+                return heard.is_set()
+
+            await until(is_heard)
             return addresses
 
         yield meet
@@ -88,7 +81,7 @@ async def test_libp2p(meets, tail: str) -> None:
 
 
 async def test_bittorrent(meets) -> None:
-    port = free_port()
+    port = free_port("::1")
     first = build("bittorrent", {"table": f"{HERE}:{port}", "listen": f"{HERE}:0"})
     table = {"table": f"{HERE}:0", "listen": f"{HERE}:0", "bootstrap": [f"{HERE}:{port}"]}
     [told] = await meets(first, lambda _: build("bittorrent", table))
@@ -96,7 +89,7 @@ async def test_bittorrent(meets) -> None:
 
 
 async def test_gun(meets) -> None:
-    port = free_port()
+    port = free_port("::1")
     table = {"relays": [f"ws://{HERE}:{port}/gun"]}
     await meets(build("gun", {"listen": f"{HERE}:{port}"}), lambda _: build("gun", table))
 
