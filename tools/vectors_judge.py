@@ -105,6 +105,12 @@ def prose() -> list[Json]:
     accents = [says("the long cafe\u0301 road"), says("the long caf\u00e9 road", "ffff")]
     fenced = [says("```\nA b c d e\n```"), says("```\na b c d e\n```", "0001")]
     short = [says("Paris"), says("**paris**.", "ffff"), says("Lyon")]
+    signs = [
+        says("北京 ☃"),
+        says("**北京** ☃."),
+        says("東京 ☃"),
+        says("done ✅ as you said, every file ✅✅"),
+    ]
     plain = pairs(PLAIN, f"*{PLAIN}*", PARIS)
     equal = [says(PLAIN), says(f"{PLAIN}.", "ffff")]
     return [
@@ -124,6 +130,7 @@ def prose() -> list[Json]:
         row("equal after NFC", case(accents, frame())),
         row("a code fence keeps its case", case(fenced, frame(10_000, 0))),
         row("short answers agree when equal", case(short, frame())),
+        row("answers of signs that no embedding knows agree when equal", case(signs, frame(5_000))),
         row("a short and a long answer are apart", case([says("Paris"), says(PARIS)], frame())),
         row("near under every embedder", case(numbered(PLAIN, twins), both)),
         row("no embedder: equal texts only", case(plain, frame(sec_distance_bits={}))),
@@ -172,7 +179,6 @@ def statuses() -> list[Json]:
         "a bell \x07 rings",
         "unassigned \U0001fae8 face",
         "word " * 4_100,
-        "\u1f000 \u2603 \u2603",
     ]
     broken = [says(text) for text in forms]
     fallen = [

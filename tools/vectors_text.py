@@ -48,14 +48,14 @@ def text_vectors() -> Json:
 
 
 def wordpiece_vectors() -> Json:
-    """Texts with their words, their pieces, and whether they are short or malformed."""
+    """Texts with their words, their pieces, and whether they are literal or too long."""
     pieces: list[Json] = [
         {
             "text": one,
             "words": list[Json](wordpiece.words(one)),
             "pieces": list[Json](wordpiece.piece_ids(one)),
-            "is_short": wordpiece.is_short(one),
-            "is_malformed": wordpiece.is_malformed(one),
+            "is_literal": wordpiece.is_literal(one),
+            "is_too_long": wordpiece.is_too_long(one),
         }
         for one in TEXTS
     ]
@@ -73,7 +73,8 @@ def repeated(one: str, times: int) -> Json:
         sizes: Json = [len(window) for window in wordpiece.windows(whole)]
     except Rejection:
         sizes = None
-    return {"part": one, "times": times, "windows": sizes, "is_malformed": wordpiece.is_malformed(whole)}
+    literal, too_long = wordpiece.is_literal(whole), wordpiece.is_too_long(whole)
+    return {"part": one, "times": times, "windows": sizes, "is_literal": literal, "is_too_long": too_long}
 
 
 def gate_vectors() -> Json:
@@ -233,6 +234,8 @@ TEXTS = (
     "\u2603 \u2604 \u2605 \u2606 known words here",
     "\u0939\u093f\u0928\u094d\u0926\u0940 \u0627\u0644\u0639\u0631\u0628\u064a\u0629",
     "\u05e9\u05dc\u05d5\u05dd \u05e9\u05b8\u05c1",
+    "\u4e2d\u56fd\u7684\u9996\u90fd\u662f\u5317\u4eac\u3002",
+    "all five tests have passed \u2705",
 )
 REPEATED = (
     ("word ", 253),
@@ -241,6 +244,7 @@ REPEATED = (
     ("word ", 508),
     ("word ", 4064),
     ("word ", 4065),
+    ("\u2603 ", 4065),
     ("\u2603 ", 10),
     ("word word word word word word word word word \u2603 ", 10),
     ("word word word word word word word word \u2603 ", 10),

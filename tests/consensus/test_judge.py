@@ -86,7 +86,7 @@ def test_each_way_to_fall_and_their_order(case_of: Build, member: Any, key: Key)
 
 @pytest.mark.parametrize(
     "answer",
-    ["", " \n", '"."', "a bell \x07 rings", "unassigned \U0001fae8 face", "word " * 5_000, "\ue000" * 9],
+    ["", " \n", '"."', "a bell \x07 rings", "unassigned \U0001fae8 face", "word " * 5_000],
 )
 def test_malformed_answers(case_of: Build, member: Any, key: Key, answer: str) -> None:
     verdict = judge(case_of([member(answer=answer), member(answer=PARIS)], PROSE))
@@ -182,6 +182,23 @@ def test_short_answers_agree_only_when_they_are_equal(case_of: Build, member: An
     """The bits are all equal: neither two short answers nor a short and a long one are near."""
     verdict = judge(case_of([member(answer=text) for text in ("Paris", "Lyon", PARIS, "paris")], PROSE))
     assert verdict.support == {key(0): 2, key(1): 1, key(2): 1, key(3): 2}
+
+
+def test_answers_that_no_embedding_reads_agree_only_when_they_are_equal(
+    case_of: Build, member: Any, key: Key
+) -> None:
+    """Signs outside the model's vocabulary are all one piece to it: no distance may vouch for them."""
+    answers = (
+        "中国的首都是北京。",
+        "中国的首都是東京。",
+        "**中国的首都是北京**。",
+        "every test has passed ✅ 🎉 🎉",
+    )
+    verdict = judge(
+        case_of([member(answer=text) for text in answers], replace(PROSE, sec_percentage_bp=5_000))
+    )
+    assert verdict.support == {key(0): 2, key(1): 1, key(2): 2, key(3): 1}
+    assert verdict.answer in answers
 
 
 def test_a_gate_objects_inside_the_radius(case_of: Build, member: Any, key: Key) -> None:

@@ -17,7 +17,7 @@ from dicast.consensus.case import Case, CaseReveal, check_case
 from dicast.consensus.frame import JudgedFrame
 from dicast.consensus.judge import judge
 from dicast.consensus.text import canonical_text, has_unassigned
-from dicast.consensus.wordpiece import is_malformed, is_short
+from dicast.consensus.wordpiece import is_literal, is_too_long
 
 
 def reference(case: Case) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def is_broken(case: Case, answer: str) -> bool:
         if not all(type(pointer_value(document, pointer)) is str for pointer in frame.fuzzy):
             return True
     text = embedded(case, answer)
-    return not text.strip() or is_malformed(text)
+    return not text.strip() or is_too_long(text)
 
 
 class Decimal(str):
@@ -185,7 +185,7 @@ def is_near(case: Case, a: CaseReveal, b: CaseReveal) -> bool:
     frame = case.request.frame
     if frame.labels or (frame.exact and not frame.fuzzy) or not frame.sec_distance_bits:
         return False
-    if is_short(embedded(case, a.answer)) or is_short(embedded(case, b.answer)):
+    if is_literal(embedded(case, a.answer)) or is_literal(embedded(case, b.answer)):
         return False
     return all(
         hamming(a.embeddings[name], b.embeddings[name]) <= radius
@@ -220,7 +220,7 @@ def agreed_answer(case: Case, answer: str) -> str:
         return (
             "{" + ",".join(f'"{p}":{written(pointer_value(document, p))}' for p in sorted(frame.exact)) + "}"
         )
-    return canonical_text(answer) if not frame.fuzzy and is_short(canonical_text(answer)) else answer
+    return canonical_text(answer) if not frame.fuzzy and is_literal(canonical_text(answer)) else answer
 
 
 def written(value: Any) -> str:

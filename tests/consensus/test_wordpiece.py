@@ -48,8 +48,8 @@ def test_vectors():
             "text": one["text"],
             "words": wordpiece.words(one["text"]),
             "pieces": wordpiece.piece_ids(one["text"]),
-            "is_short": wordpiece.is_short(one["text"]),
-            "is_malformed": wordpiece.is_malformed(one["text"]),
+            "is_literal": wordpiece.is_literal(one["text"]),
+            "is_too_long": wordpiece.is_too_long(one["text"]),
         }
         for one in vectors["texts"]
     ]
@@ -100,12 +100,12 @@ def test_greek_final_sigma_depends_on_no_neighbour():
 
 
 @given(st.text(max_size=80))
-def test_any_text_has_pieces_and_short_is_exact(one: str):
+def test_any_text_has_pieces_and_literal_is_exact(one: str):
     pieces = wordpiece.piece_ids(one)
     assert all(0 <= piece < 30522 for piece in pieces)
-    assert wordpiece.is_short(one) is (len(pieces) <= 4)
     unknown = pieces.count(wordpiece.UNKNOWN_ID)
-    assert wordpiece.is_malformed(one) is (unknown * 10 > len(pieces))
+    assert wordpiece.is_literal(one) is (len(pieces) <= 4 or unknown * 10 > len(pieces))
+    assert not wordpiece.is_too_long(one)
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=127), max_size=400))
@@ -113,8 +113,8 @@ def test_theorem_4_4_the_short_way_for_ascii_is_exact(one: str):
     spelled = [piece for word in wordpiece.words(one) for piece in wordpiece.piece_ids(word)]
     assert wordpiece.piece_ids(one) == spelled
     assert wordpiece.words(one) == "".join(map(wordpiece.normal_character, one)).split()
-    assert wordpiece.is_short(one) is (len(spelled) <= 4)
-    assert wordpiece.is_malformed(one) is (spelled.count(wordpiece.UNKNOWN_ID) * 10 > len(spelled))
+    unknown = spelled.count(wordpiece.UNKNOWN_ID)
+    assert wordpiece.is_literal(one) is (len(spelled) <= 4 or unknown * 10 > len(spelled))
 
 
 def test_windows():
@@ -136,14 +136,28 @@ def test_windows():
         ("word " * 4064, False),
         ("word " * 4065, True),
         ("." * 4065, True),
-        ("x" * 100, False),
+        ("☃ " * 4064, False),
+        ("☃ " * 4065, True),
+        ("x" * 5_000, False),
+    ],
+)
+def test_too_long(one: str, expected: bool):
+    assert wordpiece.is_too_long(one) is expected
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        ("", True),
+        ("word " * 4, True),
+        ("word " * 5, False),
         ("x" * 101, True),
         ("word " * 9 + "☃", False),
         ("word " * 8 + "☃", True),
         ("word " * 9 + "x" * 101, False),
         ("word " * 8 + "x" * 101, True),
-        ("☃", True),
+        ("中国的首都是北京。", True),
     ],
 )
-def test_malformed(one: str, expected: bool):
-    assert wordpiece.is_malformed(one) is expected
+def test_what_no_embedding_says_is_literal(one: str, expected: bool):
+    assert wordpiece.is_literal(one) is expected

@@ -6,7 +6,7 @@ import { conflict, features } from "../src/consensus/gates.ts";
 import { judge } from "../src/consensus/judge.ts";
 import { conforms, parseSchema, SchemaError } from "../src/consensus/schema.ts";
 import { canonicalText, hasUnassigned } from "../src/consensus/text.ts";
-import { isMalformed, isShort, pieceIds, words } from "../src/consensus/wordpiece.ts";
+import { isTooLong, isLiteral, pieceIds, words } from "../src/consensus/wordpiece.ts";
 import { vectors } from "./vectors.ts";
 
 const FILES = ["prose", "gates", "statuses", "labels", "json", "seats", "attacks"];
@@ -34,9 +34,12 @@ test("word pieces are those written down", () => {
   const { texts, repeated } = vectors("wordpiece.json");
   for (const row of texts) {
     expect([words(row.text), pieceIds(row.text)], row.text).toEqual([row.words, row.pieces]);
-    expect([isShort(row.text), isMalformed(row.text)], row.text).toEqual([row.is_short, row.is_malformed]);
+    expect([isLiteral(row.text), isTooLong(row.text)], row.text).toEqual([row.is_literal, row.is_too_long]);
   }
-  for (const row of repeated) expect(isMalformed(row.part.repeat(row.times)), row.part).toBe(row.is_malformed);
+  for (const row of repeated) {
+    const whole = row.part.repeat(row.times);
+    expect([isLiteral(whole), isTooLong(whole)], row.part).toEqual([row.is_literal, row.is_too_long]);
+  }
 });
 
 test("schemas hold and break as written down", () => {

@@ -24,7 +24,7 @@ from dicast.consensus.json_value import (
     value_at,
 )
 from dicast.consensus.text import canonical_text, has_unassigned
-from dicast.consensus.wordpiece import is_malformed, is_short
+from dicast.consensus.wordpiece import is_literal, is_too_long
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
@@ -68,10 +68,10 @@ def reader(request: CaseRequest) -> Reader:
 def _prose_reader(embedded: bool) -> Reader:
     def read(answer: str) -> Reading | None:
         text = canonical_text(answer)
-        if not text or is_malformed(text):
+        if not text or is_too_long(text):
             return None
-        short = is_short(text)
-        return Reading(text, embedded and not short, answer, "", text if short else None)
+        literal = is_literal(text)
+        return Reading(text, embedded and not literal, answer, "", text if literal else None)
 
     return read
 
@@ -89,7 +89,7 @@ def _label_reader(labels: tuple[str, ...]) -> Reader:
 def _values_reader(exact: tuple[str, ...]) -> Reader:
     def read(answer: str) -> Reading | None:
         values, text = _values_at(_json(answer), exact), canonical_text(answer)
-        if values is None or not text or is_malformed(text):
+        if values is None or not text or is_too_long(text):
             return None
         return Reading(values, False, answer, values, values)
 
@@ -103,9 +103,9 @@ def _fields_reader(exact: tuple[str, ...], fuzzy: tuple[str, ...]) -> Reader:
         if values is None or strings is None:
             return None
         text = "\n".join(map(canonical_text, strings))
-        if not text.strip("\n") or is_malformed(text):
+        if not text.strip("\n") or is_too_long(text):
             return None
-        return Reading(f"{values}\n{text}", not is_short(text), "\n".join(strings), values, None)
+        return Reading(f"{values}\n{text}", not is_literal(text), "\n".join(strings), values, None)
 
     return read
 

@@ -24,7 +24,8 @@ PIECES_MAX = WINDOWS_MAX * WINDOW_PIECES
 SHORT_PIECES_MAX = 4
 """An embedding of so few pieces is decided by their form: such answers agree only when they are equal."""
 UNKNOWN_PIECES_PER_MILLE_MAX = 100
-"""More unknown words than one in ten and the embedding no longer says what the text says."""
+"""More unknown words than one in ten (a script or signs that the model never saw) and the embedding no longer
+says what the text says: such answers agree only when they are equal, too."""
 WORD_CHARS_MAX = 100
 """The model's own limit: a longer word is one [UNK]."""
 
@@ -44,25 +45,20 @@ def windows(text: str) -> list[list[int]]:
     return [pieces[at : at + WINDOW_PIECES] for at in range(0, len(pieces), WINDOW_PIECES)] or [[]]
 
 
-def is_short(text: str) -> bool:
-    """Whether `text` has at most 4 word pieces."""
-    if _is_plain(text) and len(text.split()) > SHORT_PIECES_MAX:
-        return False
-    found = words(text)
-    if len(found) > SHORT_PIECES_MAX:
-        return False
-    return sum(len(_word_ids(word)) for word in found) <= SHORT_PIECES_MAX
-
-
-def is_malformed(text: str) -> bool:
-    """Whether `text` has more than 16 windows, or more than one [UNK] in ten word pieces."""
-    if len(text) <= WORD_CHARS_MAX and text.isascii():
+def is_literal(text: str) -> bool:
+    """Whether no embedding says what `text` says: it has at most 4 word pieces, or above one [UNK] in ten."""
+    if _is_plain(text) and len(text.split()) > SHORT_PIECES_MAX and not _LONG_WORD.search(text):
         return False  # Every ASCII letter, digit and mark is a piece: only words above 100 are unknown.
-    if _is_plain(text) and len(text) <= PIECES_MAX and not _LONG_WORD.search(text):
-        return False
     pieces = piece_ids(text)
     unknown = pieces.count(UNKNOWN_ID)
-    return len(pieces) > PIECES_MAX or unknown * 1000 > len(pieces) * UNKNOWN_PIECES_PER_MILLE_MAX
+    return len(pieces) <= SHORT_PIECES_MAX or unknown * 1000 > len(pieces) * UNKNOWN_PIECES_PER_MILLE_MAX
+
+
+def is_too_long(text: str) -> bool:
+    """Whether `text` has more than 16 windows."""
+    if len(text) <= PIECES_MAX and text.isascii():
+        return False  # A piece has at least one character.
+    return len(piece_ids(text)) > PIECES_MAX
 
 
 def words(text: str) -> list[str]:

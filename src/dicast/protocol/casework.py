@@ -6,7 +6,7 @@ from dicast.base.errors import RemoteProtocolError
 from dicast.base.types import EventId, NodeId
 from dicast.consensus.judge import Case, CaseCommit, CaseRequest, CaseReveal
 from dicast.consensus.text import embedding_text
-from dicast.consensus.wordpiece import is_malformed
+from dicast.consensus.wordpiece import is_too_long
 from dicast.protocol.messages import Admission, Refusal, prompt_text
 from dicast.protocol.round import Round
 
@@ -59,7 +59,7 @@ def texts_to_embed(round_: Round) -> dict[NodeId, str]:
     for reveal_id in close.reveals:
         packet, body = round_.reveals[EventId(reveal_id)]
         text = embedding_text(body.answer, round_.request.frame.fuzzy)
-        if text and not is_malformed(text):
+        if text and not is_too_long(text):
             texts[packet.author] = text
     return texts
 

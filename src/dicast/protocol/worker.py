@@ -8,7 +8,7 @@ from dicast.base.limits import REVEAL_BYTES_MAX
 from dicast.base.types import EventId, Now, RequestId
 from dicast.consensus.selection import commit_digest, sampling_seed
 from dicast.consensus.text import canonical_text, clean_output, embedding_text
-from dicast.consensus.wordpiece import is_malformed
+from dicast.consensus.wordpiece import is_too_long
 from dicast.protocol.context import Context
 from dicast.protocol.envelope import Packet
 from dicast.protocol.inputs import Embedded, InferenceFinished
@@ -136,7 +136,7 @@ class Worker:
             return None
         answer = clean_output(done.text)
         text = embedding_text(answer, round_.request.frame.fuzzy)
-        if not canonical_text(answer) or not text or is_malformed(text):
+        if not canonical_text(answer) or not text or is_too_long(text):
             return self._decline(round_, DeclineReason.ANSWER_MALFORMED, now)
         usage = (done.prompt_tokens, done.completion_tokens, done.first_token_ms, done.total_ms)
         seat.draft = Draft(answer, done.model, done.engine, {}, usage)

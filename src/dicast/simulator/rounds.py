@@ -9,7 +9,7 @@ import msgspec
 from dicast.base.types import EventId, NodeId
 from dicast.consensus.judge import Case, CaseCommit, CaseRequest, CaseReveal
 from dicast.consensus.text import embedding_text
-from dicast.consensus.wordpiece import is_malformed
+from dicast.consensus.wordpiece import is_too_long
 from dicast.protocol.messages import (
     Admission,
     Close,
@@ -131,6 +131,6 @@ def _case_reveal(sent: Sent) -> CaseReveal:
 
 def _bits(answer: str, request: Request) -> dict[str, str]:
     text = embedding_text(answer, request.frame.fuzzy)
-    if not text or is_malformed(text):
+    if not text or is_too_long(text):
         return {}
     return {EMBEDDER: embed(text).hex()}

@@ -4,7 +4,7 @@ import type { CaseRequest, JudgedFrame } from "./case.ts";
 import { NotJsonError, parseJson, type Value, valueAt, writtenValue } from "./json_value.ts";
 import { conforms, parseSchema } from "./schema.ts";
 import { canonicalText, hasUnassigned } from "./text.ts";
-import { isMalformed, isShort } from "./wordpiece.ts";
+import { isLiteral, isTooLong } from "./wordpiece.ts";
 
 /**
  * Answers of equal `group` agree. Where both are `compared`, distance and gates decide too: the gates read
@@ -41,9 +41,9 @@ function readerOf(frame: JudgedFrame): Read {
 function proseReader(embedded: boolean): Read {
   return (answer) => {
     const text = canonicalText(answer);
-    if (!text || isMalformed(text)) return null;
-    const short = isShort(text);
-    return { group: text, compared: embedded && !short, prose: answer, exact: "", value: short ? text : null };
+    if (!text || isTooLong(text)) return null;
+    const literal = isLiteral(text);
+    return { group: text, compared: embedded && !literal, prose: answer, exact: "", value: literal ? text : null };
   };
 }
 
@@ -59,7 +59,7 @@ function valuesReader(exact: string[]): Read {
   return (answer) => {
     const values = valuesAt(jsonOf(answer), exact);
     const text = canonicalText(answer);
-    if (values === null || !text || isMalformed(text)) return null;
+    if (values === null || !text || isTooLong(text)) return null;
     return { group: values, compared: false, prose: answer, exact: values, value: values };
   };
 }
@@ -71,8 +71,8 @@ function fieldsReader(exact: string[], fuzzy: string[]): Read {
     const strings = stringsAt(document, fuzzy);
     if (values === null || strings === null) return null;
     const text = strings.map(canonicalText).join("\n");
-    if (!text.replace(/^\n+|\n+$/g, "") || isMalformed(text)) return null;
-    return { group: `${values}\n${text}`, compared: !isShort(text), prose: strings.join("\n"), exact: values, value: null };
+    if (!text.replace(/^\n+|\n+$/g, "") || isTooLong(text)) return null;
+    return { group: `${values}\n${text}`, compared: !isLiteral(text), prose: strings.join("\n"), exact: values, value: null };
   };
 }
 

@@ -15,17 +15,16 @@ export function pieceIds(text: string): number[] {
   return words(text).flatMap(wordIds);
 }
 
-/** Whether a text has at most 4 word pieces: too few for an embedding to say what it says. */
-export function isShort(text: string): boolean {
-  const found = words(text);
-  return found.length <= SHORT_PIECES_MAX && found.flatMap(wordIds).length <= SHORT_PIECES_MAX;
-}
-
-/** Whether a text has more than 16 windows, or more than one [UNK] in ten word pieces. */
-export function isMalformed(text: string): boolean {
+/** Whether no embedding says what a text says: it has at most 4 word pieces, or above one [UNK] in ten. */
+export function isLiteral(text: string): boolean {
   const pieces = pieceIds(text);
   const unknown = pieces.filter((piece) => piece === UNKNOWN_ID).length;
-  return pieces.length > PIECES_MAX || unknown * 1000 > pieces.length * UNKNOWN_PIECES_PER_MILLE_MAX;
+  return pieces.length <= SHORT_PIECES_MAX || unknown * 1000 > pieces.length * UNKNOWN_PIECES_PER_MILLE_MAX;
+}
+
+/** Whether a text has more than 16 windows. */
+export function isTooLong(text: string): boolean {
+  return pieceIds(text).length > PIECES_MAX;
 }
 
 /** The normalised words and single marks of a text, in order. */
