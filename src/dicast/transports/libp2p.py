@@ -22,6 +22,7 @@ PAUSE_SECONDS = 0.04  # a pause is worth a timer from here
 WAITING_MAX = 32  # packets on their way to the other thread
 MESH_SECONDS_MAX = 3.0  # a peer of the topic that takes us into no mesh for so long is not waited for
 NEIGHBOUR_WAITING_MAX = 32  # messages of ours and others; it drops new ones at 256
+TAKEN_MIN = 8  # messages in the time below: a neighbour that takes as many is waited for
 SLOW_NEIGHBOUR_SECONDS = 0.1  # a neighbour that takes nothing costs the others so much, once
 DRAIN_SECONDS_MAX = 0.8
 LAST_WRITE_SECONDS = 0.3  # until the neighbours have read it: what they have not is lost with the connection
@@ -239,12 +240,14 @@ class _Gossip:
     async def _until_waiting(self, count: int, seconds: float = SLOW_NEIGHBOUR_SECONDS) -> None:
         """Wait until every neighbour's queue is as short as that; for one that takes nothing, once."""
         behind = self._behind(count)
+        waiting = {peer: len(queue) for peer, queue in self._pubsub.peer_queues.items()}
         self._slow &= behind
         with self._trio.move_on_after(seconds):
             while behind - self._slow:
                 await self._trio.sleep(0.002)
                 behind = self._behind(count)
-        self._slow |= behind
+        left = {peer: len(queue) for peer, queue in self._pubsub.peer_queues.items()}
+        self._slow |= {peer for peer in behind if left.get(peer, 0) > waiting.get(peer, 0) - TAKEN_MIN}
 
     def _behind(self, count: int) -> set[Any]:
         return {peer for peer, queue in self._pubsub.peer_queues.items() if len(queue) > count}

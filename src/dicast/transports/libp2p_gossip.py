@@ -17,9 +17,11 @@ RPC_BYTES_MAX = 256 * 1024  # what a peer may say at once: a packet, or several 
 READ_BYTES = 64 * 1024
 MERGED_BYTES = 64 * 1024  # what waits for a neighbour is said at once, up to this and one packet more
 NEIGHBOUR_QUEUE_MAX = 256  # messages: a burst of everybody's; the package's own queue drops the 33rd
-PEER_MESSAGES_A_SECOND = 2_000  # of one peer, those of many nodes: about what a core reads
+PEER_MESSAGES_A_SECOND = 1_000  # of one peer, those of many nodes: half of what a core reads
 PEER_BYTES_A_SECOND = 4 << 20  # 64 packets of the largest size
 BURST_SECONDS = 2.0  # of that, before a peer has to wait
+PAUSE_SECONDS_MAX = 1.0  # it may owe: what one message of the largest size holds beyond that is dropped
+GARBAGE_SECONDS = 0.05  # of its share, for what is not signed: looking at it costs us as much as a packet
 PENDING_MAX = 32  # messages for whoever has not said its topics yet; those who never do cost as much
 CONTROL_MAX = 32  # entries of a kind in one message; heartbeats need one
 IDS_MAX = 512  # message ids in one entry; those of a second
@@ -204,10 +206,15 @@ class Gossip(_Pubsub):
             self._mark_msg_seen(msg)
             await self.router.publish(msg_forwarder, msg)
             return
-        self.meter(msg_forwarder).spend(1 / PEER_MESSAGES_A_SECOND)
-        if _is_whole(msg, self._topic) and msg.from_id != self._own.to_bytes():
+        meter = self.meter(msg_forwarder)
+        meter.spend(1 / PEER_MESSAGES_A_SECOND)
+        if meter.pause > PAUSE_SECONDS_MAX or msg.from_id == self._own.to_bytes():
+            return
+        if _is_whole(msg, self._topic):
             with suppress(Exception):  # keys and signatures that are none end the package's service
                 await super().push_msg(msg_forwarder, msg)
+        if not self._is_msg_seen(msg):
+            meter.spend(GARBAGE_SECONDS)
 
     async def handle_sending_messages(self, peer_id: Any, stream: Any, queue: Any) -> None:
         """What waits for a neighbour, several at once, from a longer queue than the package's."""
