@@ -33,10 +33,13 @@ from dicast.daemon.logs import Log
 from dicast.daemon.paths import Paths
 from dicast.daemon.service import Service
 from dicast.embedders.memory import MemoryEmbedder
+from dicast.engines.answer import Answer
 from dicast.engines.memory import MemoryEngine
 from dicast.gateway.server import Address, run_gateway
+from dicast.ports import Generation
 from dicast.protocol.messages import Role
 from dicast.protocol.node import Node
+from dicast.protocol.outputs import StartInference
 from dicast.protocol.settings import Identity, NodeSettings
 from dicast.stores.memory import MemoryStore
 from dicast.transports.memory import MemoryHub
@@ -45,6 +48,16 @@ QUESTION = "What is the capital of France?"
 QUESTIONS_MAX = 240
 """Of one node: with those that warm it up, fewer than the 256 rounds that it keeps."""
 Ask = Callable[[], Awaitable[None]]
+
+
+class InstantEngine(MemoryEngine):
+    """Answers at once: the twin gives everybody else a turn after each word."""
+
+    async def generate(self, job: StartInference, on_text: Callable[[str], None]) -> Generation:
+        """The last message again."""
+        answer = Answer(self.name, on_text)
+        answer.add(job.messages[-1].content)
+        return answer.finish(job.model, 1, 1)
 
 
 def main() -> int:
@@ -80,7 +93,7 @@ async def _serve(folder: Path) -> None:
     offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=64)
     identity = Identity(KeyPair.from_seed(b"benchmark"), b"benchmark".ljust(32))
     parts = Parts(
-        MemoryStore(), [MemoryHub().transport()], [MemoryEngine()], {EMBEDDER: MemoryEmbedder(EMBEDDER)}
+        MemoryStore(), [MemoryHub().transport()], [InstantEngine()], {EMBEDDER: MemoryEmbedder(EMBEDDER)}
     )
     driver = Driver(Node(identity, offers), parts, Log("error"))
     driving = asyncio.create_task(driver.run())

@@ -24,6 +24,9 @@ CALLS_A_CONNECTION_MAX = 64
 """Calls open on one connection; asks are limited again by the service."""
 BACKLOG_BYTES_MAX = 4 * 1024 * 1024
 """What waits for a client that does not read; beyond it events are dropped, results wait."""
+EVENTS_WAIT_S = 0.002
+"""Nobody sees so short a delay, and a quick round's ten events are one or two writes and wake the client as
+often; the end of a call waits for nothing."""
 SOCKET_PATH_BYTES_MAX = 100
 """A Unix socket's name holds 104 bytes on some systems."""
 
@@ -86,6 +89,7 @@ class _Connection:
         self._log = log
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._events: list[bytes] = []
+        self._later: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
         """Hear calls until the client goes away; then end what it left open."""
@@ -179,12 +183,15 @@ class _Connection:
 
     def _write_event(self, call_id: int, report: Told | api.ReportsDropped) -> None:
         if not self._writer.is_closing():
-            if not self._events:
-                asyncio.get_running_loop().call_soon(self._flush)
+            if self._later is None:
+                self._later = asyncio.get_running_loop().call_later(EVENTS_WAIT_S, self._flush)
             self._events.append(frames.event_line(call_id, report))
 
     def _flush(self) -> None:
-        """Events of one turn of the loop are one write."""
+        """Events of a moment are one write, and what ends a call goes with them."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         events, self._events = self._events, []
         if events and not self._writer.is_closing():
             self._writer.write(b"".join(events))
@@ -193,7 +200,7 @@ class _Connection:
         await self._send(frames.error_line(call_id, LocalProtocolError(code, message)))
 
     async def _send(self, line: bytes) -> None:
-        """What ends a call, in one write with the events that wait."""
+        """What ends a call, and the events that wait, at once."""
         self._events.append(line)
         self._flush()
         await self._writer.drain()
