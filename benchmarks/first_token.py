@@ -25,7 +25,7 @@ import httpx
 from dicast.base.crypto import KeyPair
 from dicast.base.types import RequestId
 from dicast.consensus.constants import EMBEDDER
-from dicast.daemon.config_schema import AskSettings, Settings
+from dicast.daemon.config_schema import Settings
 from dicast.daemon.control_server import ControlServer
 from dicast.daemon.driver import Driver, Parts
 from dicast.daemon.logs import Log
@@ -128,7 +128,7 @@ async def _serve(folder: Path, others: int) -> None:
         control = ControlServer(asker, Paths(folder).socket, Log("error"))
         await control.start()
         stack.push_async_callback(control.close)
-        await run_gateway(folder, Address(port=0), AskSettings(), lambda url: print(url, flush=True))
+        await run_gateway(folder, Address(port=0), Settings(), lambda url: print(url, flush=True))
 
 
 async def _node(name: str, hub: MemoryHub, stack: AsyncExitStack, *, works: bool) -> Service:

@@ -26,7 +26,7 @@ from psutil import Process
 from dicast.base.crypto import KeyPair
 from dicast.client import AsyncClient
 from dicast.consensus.constants import EMBEDDER
-from dicast.daemon.config_schema import AskSettings, Settings
+from dicast.daemon.config_schema import Settings
 from dicast.daemon.control_server import ControlServer
 from dicast.daemon.driver import Driver, Parts
 from dicast.daemon.logs import Log
@@ -100,7 +100,7 @@ async def _serve(folder: Path) -> None:
     await driver.started.wait()
     control = ControlServer(Service(driver, Settings(), offers), Paths(folder).socket, Log("error"))
     await control.start()
-    await run_gateway(folder, Address(port=0), AskSettings(), lambda url: print(url, flush=True))
+    await run_gateway(folder, Address(port=0), Settings(), lambda url: print(url, flush=True))
     await control.close()
     driver.stop()
     await driving

@@ -29,7 +29,7 @@ from psutil import Process
 
 from dicast.base.crypto import KeyPair
 from dicast.consensus.constants import EMBEDDER
-from dicast.daemon.config_schema import AskSettings, Settings
+from dicast.daemon.config_schema import Settings
 from dicast.daemon.control_server import ControlServer
 from dicast.daemon.driver import Driver, Parts
 from dicast.daemon.logs import Log
@@ -92,7 +92,7 @@ def main() -> int:
     if given.serve is not None:
         asyncio.run(_serve(given))
     elif given.gateway is not None:
-        asyncio.run(run_gateway(given.gateway, Address(port=0), AskSettings(), _say))
+        asyncio.run(run_gateway(given.gateway, Address(port=0), Settings(), _say))
     else:
         return asyncio.run(_measure(given))
     return 0

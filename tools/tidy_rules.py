@@ -64,6 +64,8 @@ MOVING_METHODS = words("""
 VAGUE_WORDS = words("""
     manager helper helpers util utils processor data info misc
 """)
+NAMES_OF_OTHERS = {"info", "data_received"}
+"""A level of logs, and what asyncio calls."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Rule = Callable[["Source"], Iterator[str]]
@@ -273,7 +275,7 @@ def public_definitions(parent: ast.Module | ast.ClassDef) -> Iterator[Function |
 
 
 def vague_names(source: Source) -> Iterator[str]:
-    """Names of the package's modules, classes and functions say something (`info` is a level of logs)."""
+    """Names of the package's modules, classes and functions say something."""
     if not source.is_ours:
         return
     if VAGUE_WORDS & words_of(PurePosixPath(source.path).stem):
@@ -282,7 +284,7 @@ def vague_names(source: Source) -> Iterator[str]:
         if (
             isinstance(node, Function | ast.ClassDef)
             and VAGUE_WORDS & words_of(node.name)
-            and node.name != "info"
+            and node.name not in NAMES_OF_OTHERS
         ):
             yield source.at(node, f"the name {node.name} says nothing")
 
