@@ -18,7 +18,6 @@ from dicast.protocol.messages import (
     DeclineReason,
     Reveal,
     Role,
-    SealedReveal,
     Usage,
     WorkState,
     WorkStatus,
@@ -28,7 +27,7 @@ from dicast.protocol.questions import Questions
 from dicast.protocol.records import Draft, RoundRecord
 from dicast.protocol.remembered import Remembered
 from dicast.protocol.round import Round
-from dicast.protocol.round_key import spoken
+from dicast.protocol.round_key import as_long, spoken
 
 BYTES_PER_TOKEN_MAX = 128
 """Of a blob, sealed and escaped as it may be: no model reads so many as one token on the average."""
@@ -55,6 +54,8 @@ STEPS: dict[Phase, frozenset[Phase]] = {
     Phase.REVEALED: frozenset({Phase.OVER}),
     Phase.OVER: frozenset(),
 }
+BUSY = frozenset({Phase.RUNNING, Phase.EMBEDDING})
+"""A prompt is being run."""
 
 
 class _Seat:
@@ -73,12 +74,13 @@ class Worker:
         self._context = context
         self._questions = questions
         self._seats: dict[RequestId, _Seat] = {}
+        self._busy: set[RequestId] = set()
         self._committed = committed
 
     @property
     def load(self) -> int:
         """Prompts being run."""
-        return sum(seat.phase in {Phase.RUNNING, Phase.EMBEDDING} for seat in self._seats.values())
+        return len(self._busy)
 
     def phase(self, request_id: RequestId) -> Phase | None:
         """Where our seat in a round stands; None without one."""
@@ -100,7 +102,7 @@ class Worker:
         if reason is not None:
             self._decline(round_, reason, now)
         elif round_.request.admission is Admission.DRAWN:
-            self._seats[round_.id] = _Seat(Phase.WAITING)
+            self._sit(round_.id, Phase.WAITING)
         else:
             self._start(round_, now)
 
@@ -163,7 +165,7 @@ class Worker:
     def hear_failed(self, round_: Round, code: str, now: Now) -> None:
         """The engine or the embedder gave up."""
         seat = self._seats.get(round_.id)
-        if seat is not None and seat.phase in {Phase.RUNNING, Phase.EMBEDDING}:
+        if seat is not None and seat.phase in BUSY:
             known = {reason.value for reason in DeclineReason}
             reason = DeclineReason(code) if code in known else DeclineReason.ENGINE_FAILED
             self._decline(round_, reason, now)
@@ -200,7 +202,7 @@ class Worker:
         seat = self._seats.get(round_.id)
         if seat is None or seat.phase is Phase.OVER:
             return
-        if seat.phase in {Phase.RUNNING, Phase.EMBEDDING}:
+        if seat.phase in BUSY:
             self._context.effects.run(CancelInference(round_.id))
         if round_.id in self._context.records:  # a restart must not take it up again
             self._context.change_record(round_.id, declined=True)
@@ -212,6 +214,7 @@ class Worker:
     def forget(self, request_id: RequestId) -> None:
         """The round expired."""
         self._seats.pop(request_id, None)
+        self._busy.discard(request_id)
 
     def resume(self, round_: Round, record: RoundRecord, now: Now) -> None:
         """After a restart: what was stored is sent again, never made anew."""
@@ -220,7 +223,7 @@ class Worker:
         if record.declined:
             return
         if record.draft is not None and own:
-            self._seats[round_.id] = seat = _Seat(Phase.COMMITTED)
+            seat = self._sit(round_.id, Phase.COMMITTED)
             seat.draft = record.draft
             if revealed:
                 self._step(round_.id, Phase.REVEALED)
@@ -230,7 +233,7 @@ class Worker:
             else:
                 self._repeat(round_, "commit", round_.commits[own[0]][0], now)
         elif round_.quorum is None and self.wants(round_):
-            self._seats[round_.id] = _Seat(Phase.WAITING)
+            self._sit(round_.id, Phase.WAITING)
 
     def hear_models(self, round_: Round, now: Now) -> None:
         """Our engines are known (again): work that a restart interrupted goes on."""
@@ -262,11 +265,13 @@ class Worker:
         return DeclineReason.BUSY if self._committed.is_full else None
 
     def _model_for(self, round_: Round) -> str | None:
-        offered = [model.name for model in self._context.models]
-        wanted = [name for name in round_.request.models if name in offered]
+        """The first of the models that were asked for; where any will do, one that is made for anything."""
+        models = self._context.models
         if round_.request.models:
-            return wanted[0] if wanted else None
-        return offered[0] if offered else None
+            offered = {model.name for model in models}
+            return next((name for name in round_.request.models if name in offered), None)
+        general = (model.name for model in models if not model.domain)
+        return next(general, models[0].name if models else None)
 
     def _is_beyond(self, round_: Round) -> bool:
         """Is an attached question longer than the model can read? Seen before it is fetched."""
@@ -282,10 +287,10 @@ class Worker:
         context = self._context
         self._keep(round_)
         if not round_.is_known:
-            self._seats[round_.id] = _Seat(Phase.FETCHING)
+            self._sit(round_.id, Phase.FETCHING)
             context.effects.report(WorkProgress(round_.id, "fetching"))
             return self._questions.fetch(round_, now)
-        self._seats[round_.id] = _Seat(Phase.RUNNING)
+        self._sit(round_.id, Phase.RUNNING)
         self._tell(round_, WorkState.ACCEPTED, None, now)
         context.effects.run(
             StartInference(
@@ -313,7 +318,7 @@ class Worker:
                 context.keep_packet(round_, round_.panel.wire, round_.panel.id)
 
     def _decline(self, round_: Round, reason: DeclineReason, now: Now) -> None:
-        self._seats[round_.id] = _Seat(Phase.OVER)
+        self._sit(round_.id, Phase.OVER)
         if round_.id in self._context.records:
             self._context.change_record(round_.id, declined=True)
         if round_.request.admission is Admission.LISTED:
@@ -343,18 +348,17 @@ class Worker:
     def _is_too_large(self, round_: Round, draft: Draft, now: Now) -> bool:
         if len(draft.answer) > REVEAL_BYTES_MAX:
             return True
-        body = self._reveal_body(round_, draft)
+        body = as_long(self._opening(round_, draft), round_.key)
         return body is None or self._context.packet_bytes(body, now) > REVEAL_BYTES_MAX
 
-    def _reveal_body(self, round_: Round, draft: Draft) -> Reveal | SealedReveal | None:
-        """What opens our commit, as it is sent; None when it cannot be sealed."""
-        salt = self._context.identity.commit_salt(round_.id).hex()
-        return spoken(_reveal_of(draft, salt), self._context.own_id, round_.key)
+    def _opening(self, round_: Round, draft: Draft) -> Reveal:
+        """What opens our commit."""
+        return _reveal_of(draft, self._context.identity.commit_salt(round_.id).hex())
 
     def _reveal(self, round_: Round, seat: _Seat, now: Now) -> None:
         assert seat.draft is not None, "only a committed draft is revealed"
         assert round_.quorum is not None, "a reveal follows its quorum"
-        body = self._reveal_body(round_, seat.draft)
+        body = spoken(self._opening(round_, seat.draft), self._context.own_id, round_.key)
         assert body is not None, "an answer that is committed to can be sent"
         self._context.keep_packet(round_, round_.quorum.wire, round_.quorum.id)
         packet = self._context.effects.speak(body, now, round_.quorum.id)
@@ -370,6 +374,16 @@ class Worker:
         seat = self._seats[request_id]
         assert phase in STEPS[seat.phase], f"a seat cannot go from {seat.phase} to {phase}"
         seat.phase = phase
+        self._note(request_id, phase)
+
+    def _sit(self, request_id: RequestId, phase: Phase) -> _Seat:
+        seat = self._seats[request_id] = _Seat(phase)
+        self._note(request_id, phase)
+        return seat
+
+    def _note(self, request_id: RequestId, phase: Phase) -> None:
+        """Seats whose prompt is being run are counted."""
+        (self._busy.add if phase in BUSY else self._busy.discard)(request_id)
 
 
 def _reveal_of(draft: Draft, salt: str) -> Reveal:
