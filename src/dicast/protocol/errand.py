@@ -63,6 +63,7 @@ class Errand:
 
     @phase.setter
     def phase(self, phase: Phase) -> None:
+        """A step; what is over is due no more."""
         self._phase = phase
         self._note()
 
@@ -73,6 +74,7 @@ class Errand:
 
     @due_ms.setter
     def due_ms(self, due_ms: int) -> None:
+        """Wait until then."""
         self._due_ms = due_ms
         self._note()
 

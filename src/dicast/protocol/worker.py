@@ -177,12 +177,11 @@ class Worker:
             return None
         self._context.repeats.stop(round_.id, "commit")
         own = round_.commits_of.get(self._context.own_id, [])
-        sealed = seat.phase is Phase.COMMITTED and any(commit in round_.sealed for commit in own)
-        if not sealed:
+        if seat.phase is not Phase.COMMITTED or not any(commit in round_.sealed for commit in own):
             self._context.effects.run(CancelInference(round_.id))
             return self._step(round_.id, Phase.OVER)
-        drawn = round_.request.admission is Admission.DRAWN
-        if not drawn and len(round_.sealed) < round_.request.frame.quorum:
+        request = round_.request
+        if request.admission is not Admission.DRAWN and len(round_.sealed) < request.frame.quorum:
             return self._step(round_.id, Phase.OVER)
         return self._reveal(round_, seat, now)
 
@@ -332,9 +331,9 @@ class Worker:
 
     def _commit(self, round_: Round, draft: Draft, now: Now) -> None:
         context = self._context
-        salt = context.identity.commit_salt(round_.id).hex()
         if self._is_too_large(round_, draft, now):
             return self._decline(round_, DeclineReason.ANSWER_TOO_LARGE, now)
+        salt = context.identity.commit_salt(round_.id).hex()
         digest = commit_digest(round_.id, context.own_id, salt, draft.answer, draft.model)
         context.change_record(round_.id, draft=draft)
         self._committed.add(round_.id, now, context.effects)
@@ -382,7 +381,6 @@ class Worker:
         return seat
 
     def _note(self, request_id: RequestId, phase: Phase) -> None:
-        """Seats whose prompt is being run are counted."""
         (self._busy.add if phase in BUSY else self._busy.discard)(request_id)
 
 
