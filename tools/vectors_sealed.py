@@ -12,7 +12,9 @@ from dicast.base.nip44 import conversation_key, seal
 from dicast.base.types import EventId, Json, NodeId, Now, RequestId
 from dicast.consensus.frame import Frame
 from dicast.consensus.judge import judge
+from dicast.consensus.panel import candidates_root
 from dicast.consensus.selection import commit_digest, selection_salt_hash
+from dicast.protocol.admission import make_panel
 from dicast.protocol.attached import AttachedQuestion, attachment_of, blob_of
 from dicast.protocol.casework import case_of
 from dicast.protocol.certificate import Fault, make_certificate, verdict_signature, verify
@@ -34,7 +36,7 @@ from dicast.protocol.messages import (
 )
 from dicast.protocol.network import network_secret
 from dicast.protocol.round import Round
-from dicast.protocol.round_key import seal_request, spoken
+from dicast.protocol.round_key import seal_request, spoken, with_wraps
 from dicast.protocol.stream_seal import Line, StreamFrom, StreamText, sealed_text, sealed_wish
 
 NETWORK, PASSPHRASE = "vectors", "correct horse battery staple"
@@ -51,7 +53,12 @@ USAGE = Usage(prompt_tokens=9, completion_tokens=1, first_token_ms=5, total_ms=1
 def generate() -> dict[str, Json]:
     """File name -> content."""
     return {
-        "sealed.json": {"private": private_vectors(), "encrypted": encrypted_vectors(), "streams": streams()},
+        "sealed.json": {
+            "private": private_vectors(),
+            "encrypted": encrypted_vectors(),
+            "drawn": drawn_vectors(),
+            "streams": streams(),
+        },
         "attached.json": {
             "plain": attached_vectors("Is Paris the capital of France? Zürich is not. 🌍", None),
             "encrypted": attached_vectors(
@@ -185,6 +192,37 @@ def encrypted_vectors() -> Json:
     }
 
 
+def drawn_vectors() -> Json:
+    """An encrypted draw of three, its panel with the key for each member, and its certificate."""
+    candidates = {key.node_id: 4 for key in MEMBERS}
+    opening = msgspec.structs.replace(
+        request(),
+        admission=Admission.DRAWN,
+        members=(),
+        streamer="",
+        candidates_root=candidates_root(candidates),
+        beacon_round=7,
+    )
+    first = make_packet(REQUESTER, TOPIC, seal_request(REQUESTER, ROUND_KEY, opening), NOW)
+    round_ = Round(first, opening, 0, NOW.unix_ms, ROUND_KEY)
+    drawn = make_panel(round_.id, candidates, opening.seats, "ab" * 32)
+    panel = with_wraps(REQUESTER, drawn, ROUND_KEY)
+    said = make_packet(REQUESTER, TOPIC, panel, NOW, EventId(round_.id))
+    round_.hear_panel(said, panel)
+    hear_everything(round_)
+    data = make_certificate(round_, judge(case_of(round_, {})), {})
+    return {
+        "requester_seed": "requester",
+        "member_seeds": [
+            f"member {number}" for number, key in enumerate(MEMBERS) if key.node_id in panel.members
+        ],
+        "round_key": ROUND_KEY.hex(),
+        "panel": {"wire": said.wire.decode(), "opened": decode(encode(panel))},
+        "certificate": data.decode(),
+        "verification": msgspec.to_builtins(verify(data, None)),
+    }
+
+
 def request() -> Request:
     """A question whose every part is sealed."""
     return Request(
@@ -209,14 +247,15 @@ def hear_everything(round_: Round) -> list[Packet]:
     def say(key: KeyPair, body: Body, predecessor: EventId) -> Packet:
         return make_packet(key, TOPIC, body, NOW, predecessor)
 
-    for key, answer in zip(MEMBERS, ANSWERS, strict=True):
+    seated = [pair for pair in zip(MEMBERS, ANSWERS, strict=True) if pair[0].node_id in round_.seats]
+    for key, answer in seated:
         salt = key.node_id[::-1]
         commit = Commit(1, commit_digest(round_.id, key.node_id, salt, answer, "tiny-1"))
-        round_.hear_commit(say(key, commit, EventId(round_.id)), commit, lambda _: True)
+        round_.hear_commit(say(key, commit, round_.start_id), commit, lambda _: True)
     quorum = Quorum(1, tuple(sorted(round_.commits)))
-    round_.hear_quorum(sealed := say(REQUESTER, quorum, EventId(round_.id)), quorum)
+    round_.hear_quorum(sealed := say(REQUESTER, quorum, round_.start_id), quorum)
     reveals: list[Packet] = []
-    for key, answer in zip(MEMBERS, ANSWERS, strict=True):
+    for key, answer in seated:
         body = spoken(reveal(key, answer), key.node_id, round_.key)
         assert body is not None, "the answers of the vectors are short"
         reveals.append(packet := say(key, body, sealed.id))
@@ -224,7 +263,7 @@ def hear_everything(round_: Round) -> list[Packet]:
     close = Close(1, tuple(sorted(round_.reveals)), SALT)
     round_.hear_close(closed := say(REQUESTER, close, sealed.id), close)
     verdict = judge(case_of(round_, {}))
-    for key in MEMBERS:
+    for key, _ in seated:
         signed = Signature(1, verdict_signature(round_, TOPIC, verdict))
         round_.hear_signature(say(key, signed, closed.id), signed)
     return reveals

@@ -82,17 +82,22 @@ def test_a_passphrase_file_that_holds_none(tmp_path: Path, content: bytes | None
         ({}, False, False),
         ({"encrypted": False}, True, False),
         ({"encrypted": True}, False, True),
-        ({"admission": "drawn"}, True, False),
+        ({"admission": "drawn"}, True, True),
+        ({"admission": "drawn", "seats": 65}, True, False),
         ({"admission": "open"}, True, False),
         ({"seats": 65}, True, False),
     ],
 )
-def test_listed_rounds_are_encrypted_unless_somebody_says_otherwise(options, setting, expected) -> None:
+def test_listed_and_drawn_rounds_are_encrypted_unless_somebody_says_otherwise(
+    options, setting, expected
+) -> None:
     call = api.Ask(prompt="?", **options)
     assert is_encrypted(call, AskSettings(encrypted=setting), options.get("seats", 9)) is expected
 
 
-@pytest.mark.parametrize("options", [{"admission": "drawn"}, {"admission": "open"}, {"seats": 65}])
+@pytest.mark.parametrize(
+    "options", [{"admission": "drawn", "seats": 65}, {"admission": "open"}, {"seats": 65}]
+)
 def test_encryption_that_cannot_be_is_refused_before_anything_is_sent(options) -> None:
     with pytest.raises(Rejection) as refused:
         check_options(api.Ask(prompt="?", encrypted=True, **options), AskSettings())

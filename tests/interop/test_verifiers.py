@@ -115,9 +115,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_say_the_same(browser: Path, tmp_path: Path) -> None:
     sheets = [json.loads(read("packets.json")["certificate"]["text"])]
     sheets.append(json.loads(read("sealed.json")["encrypted"]["certificate"]))
+    sheets.append(json.loads(read("sealed.json")["drawn"]["certificate"]))
     sheets.append(json.loads(read("attached.json")["plain"]["certificate"]))
     chance = random.Random(20)
-    made = [*sheets, *(change(chance.choice(sheets), chance) for _ in range(CHANGES))]
+    other = {**sheets[-1], "attached": "{}"}
+    made = [*sheets, other, *(change(chance.choice(sheets), chance) for _ in range(CHANGES))]
     written = [
         json.dumps(one, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n" for one in made
     ]
@@ -126,5 +128,12 @@ def test_both_say_the_same(browser: Path, tmp_path: Path) -> None:
     told = subprocess.run(["node", browser, ROOT, lines], capture_output=True, text=True, check=True).stdout
     here = [of_python(one) for one in written]
     assert [*zip(here, told.splitlines(), strict=True)] == [(one, one) for one in here]
-    assert here[:3] == ["holds", "holds", "holds"]
-    assert {"shape", "packet_missing", "packet_misplaced", "signature_broken", "attachment_wrong", "holds"} <= set(here)
+    assert here[:4] == ["holds"] * 4
+    assert {
+        "shape",
+        "packet_missing",
+        "packet_misplaced",
+        "signature_broken",
+        "attachment_wrong",
+        "holds",
+    } <= set(here)

@@ -49,6 +49,22 @@ def test_every_member_opens_the_question_and_the_answers():
         assert decode(encode(heard(body, key))) == reveal["opened"]
 
 
+def test_those_who_are_drawn_open_the_question():
+    row, reader = VECTORS["drawn"], PacketReader()
+    packet = reader.parse(row["panel"]["wire"].encode())
+    panel = reader.body(packet)
+    assert decode(encode(panel)) == row["panel"]["opened"]
+    [request, *_] = json.loads(row["certificate"])["events"]
+    sealed = reader.body(reader.parse(json.dumps(request).encode()))
+    keys = [KeyPair.from_seed(seed.encode()) for seed in row["member_seeds"]]
+    assert {member_key(key, packet.author, sealed, panel) for key in keys} == {
+        bytes.fromhex(row["round_key"])
+    }
+    verification = verify(row["certificate"].encode(), None)
+    assert json.loads(msgspec.json.encode(verification)) == row["verification"]
+    assert (verification.encrypted, verification.admission) == (True, "drawn")
+
+
 def test_both_sides_of_a_stream_read_and_say_the_same_bytes():
     row = VECTORS["streams"]
     member = KeyPair.from_seed(row["member_seed"].encode())

@@ -8,12 +8,13 @@ import { vectors } from "./vectors.ts";
 
 const { certificate } = vectors("packets.json");
 
-const { encrypted } = vectors("sealed.json");
+const { encrypted, drawn } = vectors("sealed.json");
 const attached = vectors("attached.json");
 
 test.each([
   ["open", certificate.text, certificate.verification],
   ["encrypted", encrypted.certificate, encrypted.verification],
+  ["drawn and encrypted", drawn.certificate, drawn.verification],
   ["attached", attached.plain.certificate, attached.plain.verification],
   ["attached and encrypted", attached.encrypted.certificate, attached.encrypted.verification],
 ])("the %s certificate holds and proves what is written down", (_, text, written) => {

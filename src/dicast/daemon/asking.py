@@ -152,11 +152,11 @@ def may_be_attached(options: AskOptions) -> bool:
 
 def is_encrypted(options: AskOptions, settings: AskSettings, seats: int) -> bool:
     """Whether the round will be encrypted: what was asked for, else the setting, where it can be."""
-    can = options.admission is Admission.LISTED and seats <= ENCRYPTED_MEMBERS_MAX
+    can = options.admission != Admission.OPEN and seats <= ENCRYPTED_MEMBERS_MAX
     if options.encrypted and not can:
         raise Rejection(
             "not_encryptable",
-            f"Only listed rounds of at most {ENCRYPTED_MEMBERS_MAX} seats can be encrypted.",
+            f"Only listed and drawn rounds of at most {ENCRYPTED_MEMBERS_MAX} seats can be encrypted.",
             "Leave --encrypted out: everybody on the network can read question and answers then.",
         )
     return can and (settings.encrypted if options.encrypted is None else options.encrypted)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dicast.base.nip44 import SealError
 from dicast.base.types import NodeId, Now
-from dicast.protocol.admission import is_drawn
+from dicast.protocol.admission import is_drawn, is_possible
 from dicast.protocol.context import Context
 from dicast.protocol.envelope import Packet
 from dicast.protocol.messages import (
@@ -23,6 +24,7 @@ from dicast.protocol.messages import (
     WorkStatus,
 )
 from dicast.protocol.round import Acceptance, Round
+from dicast.protocol.round_key import member_key, opened
 
 
 def accept(context: Context, round_: Round, packet: Packet, body: Body, now: Now) -> Acceptance:
@@ -59,7 +61,24 @@ def _accept_panel(context: Context, round_: Round, packet: Packet, body: Panel, 
         return Refusal.IMPOSSIBLE
     if not is_drawn(round_.id, round_.request, body):
         return Refusal.BODY
-    return round_.hear_panel(packet, body)
+    if not round_.request.sealed or context.own_id not in body.members or packet.author != round_.requester:
+        return round_.hear_panel(packet, body)
+    return _unsealed(context, round_, packet, body)
+
+
+def _unsealed(context: Context, round_: Round, packet: Packet, body: Panel) -> Acceptance:
+    """We were drawn into an encrypted round: the panel opens its question."""
+    key = member_key(context.identity.key, round_.requester, round_.request, body)
+    try:
+        request = opened(round_.request, key)
+    except SealError:
+        return Refusal.SEALED
+    if key is None or not is_possible(request):
+        return Refusal.IMPOSSIBLE
+    acceptance = round_.hear_panel(packet, body)
+    if acceptance is None:
+        round_.unseal(request, key)
+    return acceptance
 
 
 def _may_join(context: Context, node_id: NodeId) -> bool:

@@ -164,7 +164,8 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
 class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """Opens a round. `seats` is n for listed and drawn, the most that count for open.
 
-    In an encrypted round `sealed` takes the place of `messages`, and `wraps` hold its key for each member.
+    In an encrypted round `sealed` takes the place of `messages`, and `wraps` hold its key for each member of
+    a listed one; of a drawn one the panel has them.
     Messages that are too long for a packet lie in a blob, and `attachment` takes their place.
     """
 
@@ -191,17 +192,22 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         ways = bool(self.messages) + bool(self.sealed) + (self.attachment is not None)
-        if ways != 1 or bool(self.wraps) != bool(self.sealed):
+        wrapped = bool(self.sealed) and self.admission is Admission.LISTED
+        if ways != 1 or bool(self.wraps) != wrapped:
             raise ValueError("a request is open, attached or sealed")
 
 
-class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The draw: the beacon's value, every candidate's units, and the seats that follow from them."""
+class Panel(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """The draw: the beacon's value, every candidate's units, and the seats that follow from them.
+
+    In an encrypted round `wraps` hold its key for each member, in the order of their keys.
+    """
 
     v: Version
     beacon: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){1,128}\Z")]
     candidates: Annotated[dict[Hex64, int], msgspec.Meta(max_length=PANEL_CANDIDATES_MAX)]
     members: Annotated[dict[Hex64, SeatCount], msgspec.Meta(max_length=256)]
+    wraps: Annotated[tuple[Payload, ...], msgspec.Meta(max_length=ENCRYPTED_MEMBERS_MAX)] = ()
 
 
 class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,12 +12,20 @@ from dicast.consensus.panel import candidates_root
 from dicast.consensus.reasons import Reason, Status
 from dicast.consensus.selection import selection_salt_hash
 from dicast.consensus.verdict import Verdict
-from dicast.protocol.admission import by_trust, candidate_units, candidates_of, choose_members, too_few_nodes
+from dicast.protocol.admission import (
+    by_trust,
+    candidate_units,
+    candidates_of,
+    choose_members,
+    make_panel,
+    too_few_nodes,
+)
 from dicast.protocol.attached import SERVING, attached_key, attachment_of, blob_of, messages_in
 from dicast.protocol.context import Context
 from dicast.protocol.inputs import Question
-from dicast.protocol.messages import Admission, Request, prompt_text
-from dicast.protocol.round_key import seal_request
+from dicast.protocol.messages import Admission, Panel, Request, prompt_text
+from dicast.protocol.round import Round
+from dicast.protocol.round_key import seal_request, with_wraps
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -96,6 +104,12 @@ def _as_sent(context: Context, question: Question, request: Request, salt: str) 
     nodes = context.addresses.get(SERVING, ())
     beside = msgspec.structs.replace(request, messages=(), attachment=attachment_of(blob, nodes))
     return _checked(context, question, beside, salt)
+
+
+def drawn_panel(context: Context, round_: Round, candidates: dict[NodeId, int], beacon: str) -> Panel:
+    """Who has a seat in a drawn round of ours; in an encrypted one with its key for each of them."""
+    panel = make_panel(round_.id, candidates, round_.request.seats, beacon)
+    return with_wraps(context.identity.key, panel, round_.key)
 
 
 def can_open(context: Context, question: Question, sequence: int, again: Again) -> bool:

@@ -10,7 +10,7 @@ from dicast.base.types import EventId, NodeId, Now, RequestId
 from dicast.consensus.frame import need
 from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.consensus.verdict import Verdict
-from dicast.protocol.admission import check_question, make_panel
+from dicast.protocol.admission import check_question
 from dicast.protocol.archive import Archive
 from dicast.protocol.certificate import make_certificate, signed_seats
 from dicast.protocol.confirming import as_signed
@@ -19,7 +19,7 @@ from dicast.protocol.envelope import Packet
 from dicast.protocol.errand import STEPS, Errand, Errands, Phase
 from dicast.protocol.inputs import Asked, Question
 from dicast.protocol.messages import Admission, Close, Quorum, WorkState, WorkStatus
-from dicast.protocol.opening import FIRST, Again, can_open, make_request, members_in_default
+from dicast.protocol.opening import FIRST, Again, can_open, drawn_panel, make_request, members_in_default
 from dicast.protocol.outputs import (
     AskRefused,
     CertificateReady,
@@ -83,7 +83,7 @@ class Requester:
         value = self._context.beacon(round_.request.beacon_round, now)
         if errand is None or errand.phase is not Phase.DRAWING or value is None:
             return
-        panel = make_panel(round_.id, errand.candidates, round_.request.seats, value)
+        panel = drawn_panel(self._context, round_, errand.candidates, value)
         packet = self._context.effects.speak(panel, now, EventId(round_.id))
         self._context.keep_packet(round_, packet.wire, packet.id)
         self._step(errand, Phase.COLLECTING)

@@ -60,7 +60,8 @@ def _rebuilt(context: Context, record: RoundRecord, wires: list[bytes], now: Now
     if opening is None:
         return None
     packet, sealed = opening
-    key = key_for(context.identity, packet.author, sealed, record.salt)
+    panel = next((body for _, body in packets if isinstance(body, Panel)), None)
+    key = key_for(context.identity, packet.author, sealed, record.salt, panel)
     try:
         request = opened(sealed, key)
     except SealError:

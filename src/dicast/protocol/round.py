@@ -81,7 +81,17 @@ class Round:
     @property
     def is_known(self) -> bool:
         """Is the question here? One that is attached comes later than its request."""
-        return self.request.attachment is None
+        return self.request.attachment is None and not self.request.sealed
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Is it sealed to its members, whether we have the key or not?"""
+        return self.key is not None or bool(self.request.sealed)
+
+    def unseal(self, request: Request, key: bytes) -> None:
+        """We were drawn: the request as it was meant, and the round's key."""
+        assert self.request.sealed, "a round is unsealed once"
+        self.request, self.key, self.attachment = request, key, request.attachment
 
     def learn(self, request: Request) -> None:
         """The question has come: the request with its messages."""
@@ -106,6 +116,8 @@ class Round:
             return Refusal.NOT_REQUESTER
         if self.panel is not None:
             return _clash(self.panel, packet)
+        if len(body.wraps) != (len(body.members) if self.is_encrypted else 0):
+            return Refusal.SEALED
         self.panel, self.panel_body = packet, body
         self.seats = {NodeId(member): seats for member, seats in sorted(body.members.items())}
         return None
@@ -144,6 +156,8 @@ class Round:
         obstacle = self._reveal_obstacle(packet.author, inside)
         if obstacle is not None:
             return obstacle
+        if self.request.sealed:
+            return Refusal.SEALED
         reveal = heard(body, self.key)
         if reveal is None or not has_bits_of(reveal, self.request):
             return Refusal.BODY

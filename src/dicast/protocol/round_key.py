@@ -25,6 +25,7 @@ from dicast.protocol.messages import (
     Admission,
     Attachment,
     Message,
+    Panel,
     Request,
     Reveal,
     SealedReveal,
@@ -52,10 +53,10 @@ def seal_request(own: KeyPair, key: bytes, request: Request) -> Request:
 
     Raises `Rejection` where the round cannot be encrypted.
     """
-    if request.admission is not Admission.LISTED or len(request.members) > ENCRYPTED_MEMBERS_MAX:
+    if request.admission is Admission.OPEN or request.seats > ENCRYPTED_MEMBERS_MAX:
         raise Rejection(
             "not_encryptable",
-            f"Only listed rounds of at most {ENCRYPTED_MEMBERS_MAX} members can be encrypted.",
+            f"Only listed and drawn rounds of at most {ENCRYPTED_MEMBERS_MAX} seats can be encrypted.",
             "Ask fewer members, or say --plain: everybody on the network can read it then.",
         )
     frame = request.frame
@@ -81,9 +82,20 @@ def seal_request(own: KeyPair, key: bytes, request: Request) -> Request:
     )
 
 
-def member_key(own: KeyPair, requester: NodeId, request: Request) -> bytes | None:
+def with_wraps(own: KeyPair, panel: Panel, key: bytes | None) -> Panel:
+    """The panel of an encrypted round, its key wrapped to each member; that of a plain one as it is."""
+    if key is None:
+        return panel
+    return msgspec.structs.replace(
+        panel, wraps=tuple(_wrapped(own, member, key) for member in sorted(panel.members))
+    )
+
+
+def member_key(own: KeyPair, requester: NodeId, request: Request, panel: Panel | None = None) -> bytes | None:
     """The round's key, from the wrap for us; None when there is none, or it does not open."""
     wraps = dict(zip(request.members, request.wraps, strict=False))
+    if panel is not None:
+        wraps = dict(zip(sorted(panel.members), panel.wraps, strict=False))
     wrap = wraps.get(own.node_id)
     if wrap is None:
         return None
@@ -94,25 +106,34 @@ def member_key(own: KeyPair, requester: NodeId, request: Request) -> bytes | Non
     return key if len(key) == KEY_BYTES else None
 
 
-def key_for(identity: Identity, requester: NodeId, request: Request, salt: str) -> bytes | None:
+def key_for(
+    identity: Identity, requester: NodeId, request: Request, salt: str, panel: Panel | None = None
+) -> bytes | None:
     """The key of an encrypted round as a node has it: its own round's by the salt, others' by the wrap."""
     if not request.sealed:
         return None
     if requester == identity.node_id and salt:
         return identity.round_key(salt)
-    return member_key(identity.key, requester, request)
+    return member_key(identity.key, requester, request, panel)
+
+
+def check_sealed(request: Request) -> None:
+    """A sealed request tells nothing outside of its seal, to as many as it should. Raises `SealError`."""
+    frame = request.frame
+    if frame.exact or frame.fuzzy or frame.labels or request.schema:
+        raise SealError("seal_parts", "A part of the question stands outside of the seal.")
+    wraps = len(request.members) if request.admission is Admission.LISTED else 0
+    is_open = request.admission is Admission.OPEN
+    if is_open or len(request.wraps) != wraps or request.seats > ENCRYPTED_MEMBERS_MAX:
+        raise SealError("seal_wraps", "The wraps are not those of the members.")
 
 
 def opened(request: Request, key: bytes | None) -> Request:
     """The request as its requester meant it; a plain one as it is. Raises `SealError`."""
     if not request.sealed:
         return request
+    check_sealed(request)
     frame = request.frame
-    if frame.exact or frame.fuzzy or frame.labels or request.schema:
-        raise SealError("seal_parts", "A part of the question stands outside of the seal.")
-    fits = request.admission is Admission.LISTED and len(request.wraps) == len(request.members)
-    if not fits or len(request.wraps) > ENCRYPTED_MEMBERS_MAX:
-        raise SealError("seal_wraps", "The wraps are not those of the members.")
     if key is None:
         raise SealError("seal_key", "The round is encrypted, and its key is not known.")
     try:

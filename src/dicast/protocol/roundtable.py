@@ -39,7 +39,7 @@ from dicast.protocol.remembered import Remembered
 from dicast.protocol.requester import Requester
 from dicast.protocol.restore import restored_counts, restored_rounds
 from dicast.protocol.round import Conflict, Round
-from dicast.protocol.round_key import key_for, opened
+from dicast.protocol.round_key import check_sealed, key_for, opened
 from dicast.protocol.round_view import RoundView, view_of
 from dicast.protocol.streams import Streams
 from dicast.protocol.validator import Validator
@@ -241,7 +241,7 @@ class RoundTable:
         errand = self._requester.errand(RequestId(packet.id))
         key = key_for(self._context.identity, packet.author, request, errand.salt if errand else "")
         try:
-            request = opened(request, key)
+            request = _as_far_as_known(request, key)
         except SealError:
             return Refusal.SEALED
         if not is_possible(request):
@@ -284,6 +284,8 @@ class RoundTable:
         match body:
             case Panel():
                 self.chain.follow(round_, now)
+                if not round_.is_known and self._questions.is_full_for(round_.requester):
+                    self._worker.abandon(round_, "busy")
                 self._worker.hear_panel(round_, now)
             case Commit():
                 self._requester.hear_commit(round_, packet, now)
@@ -363,3 +365,11 @@ class RoundTable:
         for event_id in round_.stored:
             self._context.effects.delete(Table.PACKET, packet_key(round_.id, event_id))
         round_.stored.clear()
+
+
+def _as_far_as_known(request: Request, key: bytes | None) -> Request:
+    """The request opened, or, of a drawn round whose panel brings the key, as it is. Raises `SealError`."""
+    if not request.sealed or key is not None or request.admission is not Admission.DRAWN:
+        return opened(request, key)
+    check_sealed(request)
+    return request

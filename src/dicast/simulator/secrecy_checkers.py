@@ -7,6 +7,7 @@ from dicast.protocol.messages import Kind
 from dicast.protocol.outputs import RoundOpened
 from dicast.simulator.faults import Faults
 from dicast.simulator.ledger import Ledger, Sent, Violation
+from dicast.simulator.rounds import request_of
 
 
 def prompts_stay_sealed(ledger: Ledger, faults: Faults) -> None:
@@ -31,7 +32,8 @@ def answers_stay_sealed(ledger: Ledger, faults: Faults) -> None:
     }
     for sent in ledger.of_kind(Kind.REVEAL):
         quorum = ledger.by_id.get(sent.packet.predecessor) if sent.packet.predecessor is not None else None
-        if quorum is None or quorum.packet.predecessor not in rounds:
+        request = request_of(ledger, quorum.packet.predecessor) if quorum is not None else None
+        if request is None or request.packet.id not in rounds:
             continue
         if sent.packet.author in ledger.honest_ids and b"answer" in sent.packet.wire:
             _fail("answers_stay_sealed", sent, f"{sent.packet.author[:8]} reveals to everybody")

@@ -37,7 +37,7 @@ LARGE_PM = 120
 LARGE_BYTES_MAX = 96 * 1024
 """Several sealed pieces; more would only take time."""
 ENCRYPTED_PM = 500
-"""Listed questions in a thousand that are encrypted."""
+"""Listed and drawn questions in a thousand that are encrypted."""
 GATES = ("numbers", "entities", "polarity")
 
 
@@ -60,7 +60,7 @@ def _cancelled(dice: Dice, asked: Ask) -> Ask:
 
 def _encrypted(dice: Dice, asked: Ask) -> Ask:
     """The same question, or one that only its members shall read."""
-    encrypted = dice.chance(ENCRYPTED_PM) and asked.question.admission == "listed"
+    encrypted = dice.chance(ENCRYPTED_PM) and asked.question.admission != "open"
     changed = msgspec.structs.replace(asked.question, encrypted=encrypted)
     return msgspec.structs.replace(asked, question=changed)
 

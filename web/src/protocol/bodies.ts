@@ -42,6 +42,7 @@ export interface Panel {
   beacon: string;
   candidates: Record<string, number>;
   members: Record<string, number>;
+  wraps: string[];
 }
 
 export interface Reveal {
@@ -143,6 +144,7 @@ const BODIES: Record<number, Fields> = {
     beacon: { rule: matches(/^([0-9a-f]{2}){1,128}$/) },
     candidates: { rule: mapOf(hex64, whole, 512) },
     members: { rule: mapOf(hex64, seatCount, 256) },
+    wraps: { rule: listOf(payload, 0, ENCRYPTED_MEMBERS_MAX), otherwise: [] },
   },
   4112: { v: { rule: version }, digest: { rule: hex64 } },
   4113: { v: { rule: version }, commits: { rule: listOf(hex64, 0, 256) } },
@@ -169,7 +171,8 @@ export function openedRequest(request: Request, key: Uint8Array | null): Request
   if (frame.exact.length || frame.fuzzy.length || frame.labels.length || request.schema) {
     throw new SealError("A part of the question stands outside of the seal.");
   }
-  if (request.admission !== "listed" || request.wraps.length !== request.members.length) {
+  const wraps = request.admission === "listed" ? request.members.length : 0;
+  if (request.admission === "open" || request.wraps.length !== wraps || request.seats > ENCRYPTED_MEMBERS_MAX) {
     throw new SealError("The wraps are not those of the members.");
   }
   if (key === null) throw new SealError("The round is encrypted, and its key is not known.");
@@ -209,9 +212,9 @@ function sealedBody(sealed: string, key: Uint8Array, fields: Fields): Record<str
   throw new SealError("What was sealed is not what it should be.");
 }
 
-function checkOpenOrSealed({ messages, sealed, wraps, attachment }: Request): void {
+function checkOpenOrSealed({ messages, sealed, wraps, attachment, admission }: Request): void {
   const ways = Number(messages.length > 0) + Number(Boolean(sealed)) + Number(attachment !== null);
-  if (ways !== 1 || wraps.length > 0 !== Boolean(sealed)) {
+  if (ways !== 1 || wraps.length > 0 !== (Boolean(sealed) && admission === "listed")) {
     throw new CodecError("A request is open, attached or sealed.");
   }
 }

@@ -221,6 +221,8 @@ function hearPanel(round: Round, said: Said<Panel>): void {
   const { packet, body } = round.opening;
   if (!isDrawn(packet.id, body, said.body)) throw new CertificateError("panel_not_drawn", "the panel does not follow from the beacon");
   byRequester(round, said.packet, round.panel);
+  const wraps = round.key ? Object.keys(said.body.members).length : 0;
+  if (said.body.wraps.length !== wraps) throw misplaced(said.packet, "sealed");
   round.panel = said;
   round.seats = new Map(Object.entries(said.body.members));
 }
