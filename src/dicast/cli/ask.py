@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ class QuestionFlags:
     "Show on the terminal what the most trusted node says while it says it, before the verdict."
 
 
+READ_BYTES_MAX = ATTACHED_PROMPT_BYTES_MAX + 4096
+"""Of standard input: enough to see that it is too long, whatever is stripped of it."""
 NO_FRAME, NO_QUESTION = FrameFlags(), QuestionFlags()
 
 
@@ -220,9 +223,10 @@ def _read_prompt(given: str) -> str:
         raise ConfigurationError(
             "prompt_missing", "There is no question.", 'For example: dicast ask "Who wrote Hamlet?"'
         )
-    content = sys.stdin.buffer.read(ATTACHED_PROMPT_BYTES_MAX + 4096)
+    content = sys.stdin.buffer.read(READ_BYTES_MAX)
     try:
-        return content.decode().strip("\n")
+        whole = len(content) < READ_BYTES_MAX  # else a character may be cut in two, and all of it is too long
+        return codecs.getincrementaldecoder("utf-8")().decode(content, whole).strip("\n")
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             "prompt_not_text", "Standard input is not UTF-8 text.", "Give the question as UTF-8."
