@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from servers import Coturn, Mosquitto, free_port, program, wait_for_port  # noqa: F401 (libp2p looks here)
+from servers import Coturn, Mosquitto, program, wait_for_port
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from dicast.transports.signalling_nostr import NostrSignaller
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
-from driven import QUESTION, SENTENCE, DrivenNode, ask, delivered_twice  # noqa: F401 (libp2p looks here)
+from driven import DrivenNode, ask, delivered_twice
 from free_ports import free_port
 from waiting import until
 
