@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -141,6 +142,17 @@ def test_a_batch_is_fetched_by_its_hash(network) -> None:
     assert expected("How many?") in (network.folder / "o.jsonl").read_text()
     missing = network.run("batch", f"sha256:{'0' * 64}", *named)
     assert (missing.code, "blob_failed" in missing.err) == (1, True)
+
+
+def test_a_blob_comes_from_a_node_that_the_one_here_has_met(network) -> None:
+    sha256 = added(network, "short.jsonl", "How many?")
+    here = ("--state-dir", str(network.folder / "n3"))
+    end_s = time.monotonic() + 120
+    while not any(peer["addresses"] for peer in network.json("peers", *here)):
+        assert time.monotonic() < end_s, "the node that serves never announced where"
+    got = network.run("blob", "get", sha256, "--output", "got.jsonl", *here)
+    assert got.code == 0, got.err
+    assert (network.folder / "got.jsonl").read_bytes() == (network.folder / "short.jsonl").read_bytes()
 
 
 def added(network, name: str, prompt: str) -> str:

@@ -118,7 +118,8 @@ def test_a_key_does_what_its_scopes_say(public_place) -> None:
     looks = {"x-api-key": public_place.key(Scope.READ)}
     asks = {"x-api-key": public_place.key(Scope.INFER)}
     url = public_place.url
-    assert httpx.get(f"{url}/v1/models", headers=looks).status_code == 200
+    assert httpx.get(f"{url}/metrics", headers=looks).status_code == 200
+    assert httpx.get(f"{url}/v1/models", headers=asks).status_code == 200
     refused = httpx.post(f"{url}/v1/chat/completions", json=BODY, headers=looks)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
     refused = httpx.get(f"{url}/metrics", headers=asks)

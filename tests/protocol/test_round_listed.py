@@ -8,7 +8,8 @@ import pytest
 from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.embedders.memory import MemoryEmbedder
 from dicast.protocol.certificate import verify
-from dicast.protocol.messages import Message, Role
+from dicast.protocol.inputs import ModelsChanged
+from dicast.protocol.messages import Message, OfferedModel, Role
 from dicast.protocol.outputs import (
     AskRefused,
     CertificateReady,
@@ -164,3 +165,18 @@ def test_a_follower_finds_the_verdict_that_the_members_signed_although_some_reve
     for reader, check in ((embed, "recomputed"), (None, "not_checked")):
         verification = verify(ready.certificate, reader)
         assert (verification.embeddings, verification.verdict) == (check, decided.verdict)
+
+
+@pytest.mark.parametrize(("names", "chosen"), [(("small-1", "wide-1"), "wide-1"), (("small-1",), "small-1")])
+def test_where_any_model_will_do_one_made_for_anything_answers(network, question, names, chosen):
+    asker, worker = network.add(roles=()), network.add()
+    domains = {"small-1": "capitals", "wide-1": ""}
+    network.give(
+        worker, ModelsChanged(tuple(OfferedModel(name, "fake", 4096, "", domains[name]) for name in names))
+    )
+    jobs = []
+    worker.answer = lambda job: jobs.append(job.model) or "The capital of France is Paris."
+    network.run_for(70_000)
+    network.ask(asker, question(seats=1, quorum=1))
+    network.run_for(10_000)
+    assert jobs == [chosen]

@@ -66,6 +66,24 @@ async def test_threads_hand_over_in_order_and_a_flood_is_dropped(wait_until) -> 
     assert taken[-1] != b"waiting"
 
 
+async def test_a_mistake_of_whoever_takes_packets_does_not_close_the_way_in(wait_until) -> None:
+    taken: list[bytes] = []
+
+    def take(wire: bytes) -> None:
+        taken.append(wire)
+        if wire == b"bad":
+            raise ValueError("a mistake")
+
+    inlet = Inlet(take)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    wires = [b"bad", *(b"%d" % number for number in range(200))]
+    for wire in wires:
+        inlet.put(wire)
+    await wait_until(lambda: wires[-1] in taken)
+    loop.set_exception_handler(None)
+
+
 async def test_large_packets_of_threads_are_bounded_by_bytes() -> None:
     inlet = Inlet(lambda wire: None)
     for _ in range(INLET_BYTES_MAX // PACKET_BYTES_MAX + 3):

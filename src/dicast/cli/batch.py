@@ -27,6 +27,7 @@ from dicast.cli.ask import NO_FRAME, FrameFlags, frame_options
 from dicast.cli.batch_view import view
 from dicast.cli.common import ASKING, DEFAULTS, Common
 from dicast.cli.exit_codes import Exit
+from dicast.cli.fetching import fetched_from_all
 from dicast.cli.output import note, print_result
 from dicast.cli.percent import Percent
 from dicast.cli.session import channel_to_node
@@ -100,7 +101,7 @@ def _here(named: str, settings: Settings, common: Common) -> Path:
     shown = Percent()
     wanted = builtin_content.wanted(named.removeprefix(BLOB), ())
     try:
-        fetched = asyncio.run(builtin_content.fetch(settings, common.paths(), wanted, shown.show, pin=True))
+        fetched = asyncio.run(fetched_from_all(wanted, common, shown, pin=True))
     finally:
         shown.end()
     return fetched.path

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from dicast.base.errors import ConfigurationError
 from dicast.cli.common import DEFAULTS, Common
+from dicast.cli.fetching import fetched_from_all
 from dicast.cli.output import note, print_result, table
 from dicast.cli.percent import Percent
 from dicast.content.manifest import is_hash, magnet_of
@@ -65,7 +66,7 @@ def get(
         Its SHA-256, or a magnet link.
     sources
         A URL, a node of the mesh (ws://), a magnet link; besides the mirrors and mesh peers of the
-        configuration. May be repeated.
+        configuration and those that the node which runs here has met. May be repeated.
     output
         Copy it to this file.
     pin
@@ -73,9 +74,8 @@ def get(
     """
     shown = Percent()
     wanted = builtin_content.wanted(name, sources)
-    settings = common.load().settings
     try:
-        fetched = asyncio.run(builtin_content.fetch(settings, common.paths(), wanted, shown.show, pin))
+        fetched = asyncio.run(fetched_from_all(wanted, common, shown, pin=pin))
     finally:
         shown.end()
     for one in fetched.penalties:
@@ -136,9 +136,11 @@ def pin(
     off
         No longer.
     """
-    found = _store(common).pin(_checked(name), pinned=not off)
-    said = ("not pinned" if off else "pinned") if found else "nothing is there"
-    print_result({"sha256": name, "found": found, "pinned": found and not off}, said, common.json)
+    if not _store(common).pin(_checked(name), pinned=not off):
+        raise ConfigurationError(
+            "blob_missing", "The blob is not here.", f"Run: dicast blob get {name} --pin"
+        )
+    print_result({"sha256": name, "pinned": not off}, "not pinned" if off else "pinned", common.json)
 
 
 @app.command

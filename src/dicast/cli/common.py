@@ -84,8 +84,10 @@ class NetworkName:
     "A file whose first line makes the network private: only nodes with the same line hear each other."
 
     def flags(self) -> dict[str, object]:
-        """What was given, as settings."""
-        return {"network": self.network, "passphrase_file": self.passphrase_file}
+        """What was given, as settings; others that read them may stand in another folder."""
+        named = self.passphrase_file
+        place = str(Path(named).expanduser().absolute()) if named else named
+        return {"network": self.network, "passphrase_file": place}
 
 
 @Parameter(name="*", group=MEETING)

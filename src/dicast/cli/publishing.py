@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, validators
 
 from dicast.base.errors import Rejection
 from dicast.cli.common import DEFAULTS, Common, OrStandardInput, Repeated
@@ -87,7 +87,7 @@ def subscribe(
     query: OrStandardInput,
     /,
     *,
-    count: int | None = None,
+    count: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     backlog: Annotated[bool, Parameter(negative="")] = False,
     reaching: Reaching = HERE,
     common: Common = DEFAULTS,

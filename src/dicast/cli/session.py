@@ -15,6 +15,7 @@ from dicast.base.errors import ConfigurationError
 from dicast.batch.runner import LINES_AT_ONCE_MAX
 from dicast.cli.common import Common, Meeting
 from dicast.cli.output import note
+from dicast.client import AsyncClient
 from dicast.client_channel import Event, EventSink, SocketChannel
 from dicast.daemon import api
 from dicast.daemon.config_schema import Settings
@@ -62,6 +63,11 @@ async def is_running(common: Common) -> bool:
         return False
     writer.close()
     return True
+
+
+async def met(common: Common) -> tuple[api.PeerRecord, ...]:
+    """Whom the node that runs here knows; nobody where none runs."""
+    return await AsyncClient(common.paths().state_dir).peers() if await is_running(common) else ()
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from dicast.content.scanning import silent
 from dicast.content.serving import BlobPages
 from dicast.content.sources import HttpSource, Source, mesh_source
 from dicast.content.store import BlobStore
+from dicast.daemon.api import PeerRecord
 from dicast.daemon.builtin_bittorrent import session_for_fetching
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.given import given_places
@@ -70,6 +71,12 @@ def wanted(name: str, sources: Sequence[str]) -> Wanted:
             "--from takes http(s):// URLs, ws(s):// nodes and a magnet link.",
         )
     return Wanted(sha256, urls, nodes, magnet, links[0] if links else "")
+
+
+def also_from(asked: Wanted, peers: Iterable[PeerRecord]) -> Wanted:
+    """What was asked for, from nodes that were met as well; where they say that they are may be wrong."""
+    places = [place for peer in peers for place in peer.addresses.get("websocket", ()) if is_node(place)]
+    return msgspec.structs.replace(asked, nodes=tuple(dict.fromkeys((*asked.nodes, *places))))
 
 
 async def fetch(
@@ -136,7 +143,7 @@ class QuestionBlobs:
         """From the store, else from every source at once; each chunk is checked against the root."""
         await self._begin()
         sha256 = attachment.sha256
-        asked = Wanted(sha256, (), tuple(node for node in nodes if _is_node(node)))
+        asked = Wanted(sha256, (), tuple(node for node in nodes if is_node(node)))
         if await asyncio.to_thread(self._store.path, sha256) is None:
             sources = _sources(self._settings, asked)
             if not sources:
@@ -157,7 +164,8 @@ class QuestionBlobs:
                 self._is_fresh = False
 
 
-def _is_node(address: str) -> bool:
+def is_node(address: str) -> bool:
+    """Whether an address that somebody named is one of the mesh."""
     try:
         return address.startswith(("ws://", "wss://")) and bool(_checked(address))
     except ConfigurationError:

@@ -84,7 +84,7 @@ async def run_gateway(
     signallers = Signallers(address.signallers) if address.signallers else None
     log = Log("warning", False)
     batches = Batches(state_dir, channel, keys, log)
-    blob = functools.partial(_blob, settings, Paths(state_dir))
+    blob = functools.partial(_blob, client, settings, Paths(state_dir))
     parts = Parts(client, asker, metrics, log, Budgets(), signallers, batches, blob)
     access = Access(keys, host_names(address), needs_key=address.is_public)
     stop = asyncio.Event()
@@ -102,10 +102,11 @@ async def run_gateway(
         await asyncio.to_thread(telemetry.close)
 
 
-async def _blob(settings: Settings, paths: Paths, sha256: str) -> Path:
+async def _blob(client: AsyncClient, settings: Settings, paths: Paths, sha256: str) -> Path:
     """A blob no larger than a file may be, fetched as `dicast blob get` does. Raises DicastError."""
     wanted = msgspec.structs.replace(builtin_content.wanted(sha256, ()), bytes_max=FILE_BYTES_MAX)
-    fetched = await builtin_content.fetch(settings, paths, wanted, silent, pin=False)
+    asked = builtin_content.also_from(wanted, await client.peers())
+    fetched = await builtin_content.fetch(settings, paths, asked, silent, pin=False)
     return fetched.path
 
 

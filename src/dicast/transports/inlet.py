@@ -62,8 +62,8 @@ class Inlet:
             self._bytes -= sum(map(len, packets))
             self._is_scheduled = bool(self._packets)
             has_more = self._is_scheduled
+        if has_more:
+            self._loop.call_soon(self._drain)
         for wire in packets:
             self.received += 1
             self._on_packet(wire)
-        if has_more:
-            self._loop.call_soon(self._drain)
