@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import importlib.util
 import json
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -23,6 +20,7 @@ from dicast.transports.libp2p import Libp2pTransport
 from dicast.transports.libp2p_finder import Libp2pFinder
 from dicast.transports.libp2p_host import Libp2pSettings
 from driven import QUESTION, SENTENCE, DrivenNode, delivered_twice
+from loading import load
 from servers import free_port, program
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -30,17 +28,7 @@ TESTS = Path(__file__).resolve().parents[1]
 KEYS = ["ab" * 32, "cd" * 32]
 
 
-def load(name: str, path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, TESTS / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-suite = load("suite_over_libp2p", "conformance/test_transports.py")
+suite = load("tests/conformance/test_transports.py")
 globals().update(
     {
         name: each
@@ -223,7 +211,7 @@ async def test_a_peer_that_goes_and_comes_back(make_node, topic) -> None:
         sender.publish(suite.packet(topic, str(number := number + 1)))
         await asyncio.sleep(0)
         await suite.until(lambda: sender.health().sent == number)
-    assert time.monotonic() - back_at < 5  # 0.7 s on a machine with nothing else to do
+    assert time.monotonic() - back_at < 20  # 0.7 s on a machine with nothing else to do
 
 
 async def test_the_round_trip_is_measured_and_newcomers_are_told(make_node, topic) -> None:

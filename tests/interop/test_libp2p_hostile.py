@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,23 +16,14 @@ from dicast.transports import libp2p_host, libp2p_links
 from dicast.transports.libp2p import Libp2pTransport
 from dicast.transports.libp2p_host import Libp2pHost, Libp2pSettings
 from dicast.transports.trio_thread import TrioThread
+from fuzzing import finds_nothing
+from loading import load
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-TESTS = Path(__file__).resolve().parents[1]
 MESHSUB = "/meshsub/1.1.0"
 
 
-def load(name: str, path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, TESTS / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-suite = load("suite_for_hostile_libp2p", "conformance/test_transports.py")
+suite = load("tests/conformance/test_transports.py")
 topic = suite.topic
 
 
@@ -99,6 +87,10 @@ def control(count: int) -> Any:
         rpc.control.ihave.add(topicID=f"have {number}", messageIDs=[b"%d" % number] * 3)
         rpc.control.iwant.add(messageIDs=[b"%d" % number] * 3)
     return rpc
+
+
+def test_theorem_20_37_whatever_is_said_to_gossip_or_the_muxer_raises_nothing(tmp_path: Path) -> None:
+    finds_nothing("gossip", tmp_path)
 
 
 async def test_garbage_ends_its_own_stream_alone(nodes, topic) -> None:

@@ -12,7 +12,7 @@ from dicast.base.events import Event, encode_event
 from dicast.base.types import NodeId
 from dicast.protocol.attached import attached_key, messages_in
 from dicast.protocol.envelope import PacketReader
-from dicast.protocol.messages import Body, Message, Request, Reveal, SealedReveal
+from dicast.protocol.messages import Body, Kind, Message, Request, Reveal, SealedReveal
 from dicast.protocol.network import NetworkSecret
 from dicast.protocol.round_key import heard, opened
 
@@ -44,7 +44,8 @@ def revealed(certificate: bytes, secret: NetworkSecret | None = None) -> dict[No
     """The reveals in a certificate of our own by author; without those that do not open."""
     sheet, reader = _SHEETS.decode(certificate), PacketReader(secret)
     key = bytes.fromhex(sheet.round_key) if sheet.round_key else None
-    bodies = ((event, _body(event, reader, key)) for event in sheet.events)
+    reveals = (event for event in sheet.events if event.kind == Kind.REVEAL)
+    bodies = ((event, _body(event, reader, key)) for event in reveals)
     return {NodeId(event.pubkey): body for event, body in bodies if isinstance(body, Reveal)}
 
 
