@@ -28,8 +28,13 @@ def named(data: bytes) -> Attachment:
     return Attachment(hashlib.sha256(data).hexdigest(), len(data), root_of_bytes(data).hex())
 
 
-def place(folder: Path, quota: int = 1 << 30) -> tuple[QuestionBlobs, BlobStore]:
-    settings, paths = Settings(content=ContentSettings(quota_bytes=quota)), Paths(folder)
+HERE = ("ws://127.0.0.1:7447",)
+
+
+def place(
+    folder: Path, quota: int = 1 << 30, relays: tuple[str, ...] = HERE
+) -> tuple[QuestionBlobs, BlobStore]:
+    settings, paths = Settings(relays=relays, content=ContentSettings(quota_bytes=quota)), Paths(folder)
     return QuestionBlobs(settings, paths), blob_store(settings, paths)
 
 
@@ -65,6 +70,21 @@ async def test_a_question_comes_from_the_node_that_shares_it(giver: Giver, tmp_p
     await mine.release(asked.sha256)
     [blob] = store.blobs()
     assert not blob.is_pinned
+
+
+@pytest.mark.parametrize("relays", [(), ("wss://relay.example.org",), ("wss://relay.example.org", *HERE)])
+async def test_a_stranger_cannot_make_a_node_knock_at_this_machine(
+    giver: Giver, tmp_path: Path, relays: tuple[str, ...]
+) -> None:
+    asked = named(DATA)
+    await giver.blobs.keep(asked, DATA)
+    mine, _ = place(tmp_path / "mine", relays=relays)
+    port = giver.node.address.rpartition(":")[2]
+    hosts = ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "0.0.0.0")
+    named_nodes = [f"ws://{host}:{port}" for host in hosts]
+    with pytest.raises(AdapterError) as refused:
+        await mine.fetch(asked, [*named_nodes, "ws://user@192.0.2.1:9", "ws://192.0.2.1:25"])
+    assert refused.value.code == "blob_nowhere"
 
 
 async def test_wrong_bytes_are_no_question(giver: Giver, tmp_path: Path) -> None:

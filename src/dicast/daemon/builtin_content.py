@@ -22,10 +22,12 @@ from dicast.daemon.api import PeerRecord
 from dicast.daemon.builtin_bittorrent import session_for_fetching
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.given import given_places
+from dicast.daemon.named_nodes import allowed
 from dicast.daemon.paths import Paths
 from dicast.daemon.plugins import Pages
 from dicast.daemon.private_network import topic_in
 from dicast.protocol.messages import Attachment
+from dicast.transports.nostr_socket import is_on_this_machine
 
 FOLDER = "blobs"
 SOURCES_MAX = 16
@@ -131,6 +133,7 @@ class QuestionBlobs:
     def __init__(self, settings: Settings, paths: Paths) -> None:
         self._settings = settings
         self._store = blob_store(settings, paths)
+        self._is_on_this_machine = _is_on_this_machine(settings)
         self._is_fresh = True
         self._first = asyncio.Lock()
 
@@ -143,8 +146,8 @@ class QuestionBlobs:
         """From the store, else from every source at once; each chunk is checked against the root."""
         await self._begin()
         sha256 = attachment.sha256
-        asked = Wanted(sha256, (), tuple(node for node in nodes if is_node(node)))
         if await asyncio.to_thread(self._store.path, sha256) is None:
+            asked = Wanted(sha256, (), tuple(await allowed(nodes, with_loopback=self._is_on_this_machine)))
             sources = _sources(self._settings, asked)
             if not sources:
                 raise AdapterError("blob_nowhere", "The requester names no address to fetch it from.")
@@ -162,6 +165,16 @@ class QuestionBlobs:
             if self._is_fresh:
                 await asyncio.to_thread(self._store.let_all_go)
                 self._is_fresh = False
+
+
+def _is_on_this_machine(settings: Settings) -> bool:
+    """Whether a node meets others by what is on this machine: then whoever asks it may be there, too."""
+    tables = [
+        table for name, table in settings.transports.items() if table.get("plugin", name) == "websocket"
+    ]
+    listening = [f"ws://{table['listen']}" for table in tables if table.get("listen")]
+    places = [*settings.relays, *listening, *_mesh_peers(settings)]
+    return bool(places) and all(map(is_on_this_machine, places))
 
 
 def is_node(address: str) -> bool:

@@ -45,7 +45,7 @@ class Hearsay:
 
     def add(self, address: str) -> bool:
         """Take an address that somebody told of; whether it is a new one that may be dialled."""
-        parsed = _parsed(address)
+        parsed = place_of(address)
         if parsed is None or address in self._known:
             return False
         if isinstance(parsed, str):
@@ -152,7 +152,7 @@ def _known_max(subnet: str) -> int:
     return HEARSAY_MAX // 2 if subnet == LAN else KNOWN_A_SUBNET_MAX
 
 
-def _parsed(text: str) -> IpAddress | str | None:
+def place_of(text: str) -> IpAddress | str | None:
     """An address of ours as its IP address or the last two words of its name; None when it looks wrong."""
     if len(text) > ADDRESS_CHARS_MAX or not text.isascii() or " " in text:
         return None
