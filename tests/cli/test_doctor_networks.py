@@ -56,12 +56,19 @@ async def test_a_packet_and_a_round_go_over_every_network_that_works(relay: str)
     assert "over mesh, nostr, zenoh" in found.detail
 
 
+async def test_ends_that_only_find_each_other_in_a_table_are_introduced() -> None:
+    settings = Settings(transports={"nostr": {}, "dht": {"plugin": "bittorrent", "listen": "127.0.0.1:7780"}})
+    [check] = await transport_checks(settings, is_running=False)
+    assert (check.state, "a packet goes through in" in check.detail) == (State.OK, True), check.detail
+    assert rehearsal(settings, ["dht"]) is None
+
+
 async def test_what_does_not_work_is_said_with_its_fix_and_a_round_stays_on_this_machine(monkeypatch) -> None:
     monkeypatch.setattr("dicast.cli.doctor_networks.UP_S", 0.5)
-    tables = {"nostr": {}, "mqtt": {"broker": "mqtt://127.0.0.1:9"}, "dht": {"plugin": "bittorrent"}}
+    tables = {"nostr": {}, "mqtt": {"broker": "mqtt://127.0.0.1:9"}, "own": {"plugin": "pigeons"}}
     settings = Settings(relays=("ws://127.0.0.1:9",), transports={**tables, "bad": {"plugin": "mqtt"}})
-    nostr, mqtt, dht, bad = await transport_checks(settings, is_running=False)
-    assert [one.state for one in (nostr, mqtt, dht, bad)] == [
+    nostr, mqtt, own, bad = await transport_checks(settings, is_running=False)
+    assert [one.state for one in (nostr, mqtt, own, bad)] == [
         State.FAILED,
         State.FAILED,
         State.OK,
@@ -69,7 +76,7 @@ async def test_what_does_not_work_is_said_with_its_fix_and_a_round_stays_on_this
     ]
     assert "relay" in nostr.fix
     assert "broker" in mqtt.fix
-    assert "second machine" in dht.detail
+    assert "second machine" in own.detail
     assert "[transports.bad]" in bad.fix
     found = await loopback_check(settings, rehearsal(settings, []))
     assert (found.state, "this machine only" in found.detail) == (State.OK, True)

@@ -8,7 +8,10 @@ import pytest
 
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError
+from dicast.cli.doctor_checks import State
+from dicast.cli.doctor_networks import transport_checks
 from dicast.daemon import plugins
+from dicast.daemon.config_schema import Settings
 from dicast.transports.libp2p import Libp2pTransport
 
 PEER = "/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWMbbPVGsZYh3ChQjue712NHHGNybRRXwnuSpezYjGbCDS"
@@ -28,6 +31,13 @@ def test_each_has_the_name_of_its_table() -> None:
     ]
     assert [type(one) for one in built] == [Libp2pTransport] * 3
     assert [one.name for one in built] == ["libp2p", "mesh", "libp2p"]
+
+
+@pytest.mark.anyio
+async def test_the_doctor_passes_a_packet_between_two_ends() -> None:
+    listening = {"listen": ["/ip4/127.0.0.1/tcp/4001"]}
+    [check] = await transport_checks(Settings(transports={"libp2p": listening}), is_running=False)
+    assert (check.state, "a packet goes through in" in check.detail) == (State.OK, True), check.detail
 
 
 @pytest.mark.parametrize(

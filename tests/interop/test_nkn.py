@@ -16,7 +16,10 @@ import servers
 from dicast.base.crypto import KeyPair
 from dicast.base.errors import ConfigurationError
 from dicast.base.limits import PACKET_BYTES_MAX
+from dicast.cli.doctor_checks import State
+from dicast.cli.doctor_networks import transport_checks
 from dicast.daemon import plugins
+from dicast.daemon.config_schema import Settings
 from dicast.ports import Transport
 from dicast.transports.nkn import NknTransport
 from dicast.transports.nkn_process import NknProcess, NknSettings
@@ -188,6 +191,12 @@ async def test_what_is_said_while_nobody_is_there_waits_for_the_first(make_node,
     alone.publish(wire := suite.packet(topic))
     _, inbox = await make_node(alone.address)
     await inbox.until_has([wire])
+
+
+async def test_the_doctor_passes_a_packet_between_two_ends(network: Network) -> None:
+    here = {"sdk": str(NODE), "rpc": network.rpc, "node": servers.program("node")}
+    [check] = await transport_checks(Settings(transports={"nkn": here}), is_running=False)
+    assert (check.state, "a packet goes through in" in check.detail) == (State.OK, True), check.detail
 
 
 async def test_no_process_is_left_behind(network: Network) -> None:

@@ -122,7 +122,9 @@ async def loopback_check(settings: Settings, ends: tuple[Settings, Settings] | N
     if not answer.is_accepted:
         return Check("round", State.FAILED, f"a round of one ended {answer.outcome}: {answer.reason}", "")
     way = (
-        f"over {', '.join(sorted(_used(ends[0])))}" if ends else "inside this machine only: no network works"
+        f"over {', '.join(sorted(_used(ends[0])))}"
+        if ends
+        else "inside this machine only: no network works where two nodes meet by their settings"
     )
     took = f"{time.monotonic() - began:.1f} s with starting nodes"
     return Check("round", State.OK, f"a round of one {way} was accepted, {took}: {answer.answer}")

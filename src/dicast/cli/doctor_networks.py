@@ -23,17 +23,23 @@ from dicast.cli.doctor_checks import Check, State, failed
 from dicast.daemon import plugins, stun
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.lan import with_lan
-from dicast.ports import Transport
+from dicast.ports import Reachable, Transport
 from dicast.protocol.messages import Kind
 
+Table = dict[str, object]
 UP_S = 8.0
 """A relay, a broker or a peer that takes longer is of no use in a round."""
 PASS_S = 4.0
 """What a packet gets to come back; peers that must first find each other take a second or two."""
 LOOK_S = 0.01
-Table = dict[str, object]
 SERVED = frozenset({"nostr", "mqtt", "nats"})
 """Networks with a server: two ends of the same settings meet there."""
+INTRODUCED: dict[str, Table] = {
+    "libp2p": {"listen": ["/ip4/127.0.0.1/tcp/0"]},
+    "bittorrent": {"listen": "127.0.0.1:0", "table": "127.0.0.1:0"},
+    "nkn": {},
+}
+"""Networks whose ends are told of each other, as a ticket would; where both listen meanwhile."""
 MENDED = {
     "nostr": "Is the relay running, and the address right? Its own log says more.",
     "mqtt": "Are broker, user and password right, and may this user publish below dicast/?",
@@ -41,6 +47,9 @@ MENDED = {
     "gun": "Is the relay running, and the address right?",
     "zenoh": "Is the router or peer in `connect` running? Behind a NAT: listen = [].",
     "websocket": "Is the hub or peer running, and does a proxy before it pass WebSockets on?",
+    "libp2p": "Are the peers and relays running, and their addresses right?",
+    "bittorrent": "Are the nodes in `bootstrap` running, and does UDP get out?",
+    "nkn": "Does this machine reach NKN's nodes, or those of `rpc`?",
     "webrtc": "Name a TURN server under [transports.webrtc], and look at the check of the NAT.",
 }
 ON_LAN = "`dicast up` listens, and looks for others by multicast, on"
@@ -139,6 +148,9 @@ def two_ends(name: str, table: Table) -> tuple[Table, Table] | None:
             return bare, bare
         port = _free_port()
         return {**bare, "listen": f"127.0.0.1:{port}"}, {**bare, "peers": [f"ws://127.0.0.1:{port}"]}
+    if plugin in INTRODUCED:
+        bare = {key: value for key, value in table.items() if key not in ("announce", "relay")}
+        return {**bare, **INTRODUCED[plugin]}, {**bare, **INTRODUCED[plugin]}
     return None
 
 
@@ -179,7 +191,8 @@ async def _passed(name: str, table: Table, one: Transport, other: Transport) -> 
     began = time.monotonic()
     await one.start(topic, take)
     await other.start(topic, lambda _: None)
-    await _until_up((one, other))
+    plugin = str(table.get(plugins.PLUGIN_KEY, name))
+    await _until_up((one, other), cast("Reachable", one) if plugin in INTRODUCED else None)
     up_ms = (time.monotonic() - began) * 1000
     health = one.health()
     if health.state != "up":
@@ -199,9 +212,14 @@ async def _passed(name: str, table: Table, one: Transport, other: Transport) -> 
     )
 
 
-async def _until_up(ends: Sequence[Transport]) -> None:
+async def _until_up(ends: tuple[Transport, Transport], known: Reachable | None) -> None:
+    """Wait for both; the second is told where the first is when it has an address."""
     with suppress(TimeoutError):
         async with asyncio.timeout(UP_S):
+            while known is not None and not known.addresses():  # noqa: ASYNC110 (nor has an address)
+                await asyncio.sleep(LOOK_S)
+            for address in known.addresses() if known is not None else ():
+                cast("Reachable", ends[1]).suggest(address)
             while any(end.health().state != "up" for end in ends):  # noqa: ASYNC110 (health has no event)
                 await asyncio.sleep(LOOK_S)
 
@@ -254,7 +272,11 @@ def _free_port() -> int:
 
 def rehearsal(settings: Settings, working: Sequence[str]) -> tuple[Settings, Settings] | None:
     """Settings of one that answers and one that asks over the transports that work; None if none does."""
-    tables = enabled(settings)
+    tables = {
+        name: table
+        for name, table in enabled(settings).items()
+        if str(table.get(plugins.PLUGIN_KEY, name)) not in INTRODUCED  # nodes meet there by themselves only
+    }
     ends = {name: pair for name in working if name in tables and (pair := two_ends(name, tables[name]))}
     if not ends:
         return None
