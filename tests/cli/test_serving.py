@@ -17,9 +17,11 @@ def test_an_empty_key_file_does_not_open_the_signaller(dicast, folder) -> None:
     assert (ran.code, "signal_key_file" in ran.err) == (2, True)
 
 
-def test_on_a_private_network_it_is_said_that_documents_are_not(dicast, folder) -> None:
+@pytest.mark.parametrize("words", [("publish", '{"a":1}'), ("subscribe", '{"a":1}')])
+def test_on_a_private_network_documents_go_out_only_where_that_was_said(dicast, folder, words) -> None:
     (folder / "passphrase").write_text("correct horse battery\n")
     (folder / "config.toml").write_text(f'passphrase_file = "{folder / "passphrase"}"\n')
-    words = ("publish", '{"a":1}', "--signaller", "ws://127.0.0.1:9", "--config", str(folder / "config.toml"))
-    ran = dicast(*words)
-    assert (ran.code, "documents are not encrypted" in ran.err) == (4, True)
+    there = ("--signaller", "ws://127.0.0.1:9", "--config", str(folder / "config.toml"))
+    ran = dicast(*words, *there)
+    assert ("network_private" in ran.err, "not encrypted" in ran.err) == (True, True)
+    assert dicast(*words, *there, "--plain").code == 4

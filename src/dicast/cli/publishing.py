@@ -47,6 +47,8 @@ class Reaching:
     "A file whose first line is the signallers' key."
     network: str | None = None
     "The network whose documents are meant."
+    plain: Annotated[bool, Parameter(negative="")] = False
+    "On a private network, too: documents are not encrypted, and whoever is at the signallers reads them."
 
     def found(self) -> Signallers:
         """The addresses and the key."""
@@ -69,12 +71,7 @@ def publish(
     """
     texts = [document.encode()] if document != "-" else _texts(sys.stdin.buffer.read(INPUT_BYTES_MAX))
     _check(read_object, texts, WANTED)
-    settings = common.load(network=reaching.network).settings
-    if settings.passphrase_file:
-        note(
-            "The network is private, but documents are not encrypted: signallers and whoever asks read them."
-        )
-    topic = document_topic(settings.network)
+    topic = document_topic(_network(reaching, common))
     key = load_or_create(common.paths(), common.password()).key
     made = [make_document(key, topic, text, int(time.time() * 1000)) for text in texts]
     asyncio.run(publish_all(reaching.found(), made))
@@ -105,9 +102,21 @@ def subscribe(
     """
     text = sys.stdin.buffer.read(INPUT_BYTES_MAX) if query == "-" else query.encode()
     _check(parse_query, [text], "docs/signal.md has the language.")
-    network = common.load(network=reaching.network).settings.network
+    network = _network(reaching, common)
     asyncio.run(_follow(reaching.found(), text, network, (count, backlog, common.json)))
     return Exit.DONE
+
+
+def _network(reaching: Reaching, common: Common) -> str:
+    """The name of the network whose documents are meant; a private one's only where that was said."""
+    settings = common.load(network=reaching.network).settings
+    if settings.passphrase_file and not reaching.plain:
+        raise Rejection(
+            "network_private",
+            f"The network {settings.network!r} is private, and documents are not encrypted.",
+            "Name an open network and a configuration without passphrase_file, or say --plain.",
+        )
+    return settings.network
 
 
 def _check(read: Callable[[bytes], object], texts: Sequence[bytes], help_: str) -> None:
