@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from dicast.base.crypto import KeyPair
+from dicast.base.hashing import sha256
 from dicast.base.types import Now
 from dicast.daemon.clock import RealClock
 from dicast.ports import Transport
@@ -23,10 +24,14 @@ from dicast.protocol.messages import Kind, Role
 from dicast.torrent_session import SessionSettings, TorrentSession
 from dicast.transports.bittorrent import BittorrentTransport
 from dicast.transports.gun import GunSettings, GunTransport
+from dicast.transports.libp2p import Libp2pTransport
+from dicast.transports.libp2p_host import Libp2pSettings
 from dicast.transports.mqtt import MqttTransport
 from dicast.transports.mqtt_client import Broker
 from dicast.transports.nats import NatsTransport
 from dicast.transports.nats_client import NatsServer
+from dicast.transports.nkn import NknTransport
+from dicast.transports.nkn_process import NknSettings
 from dicast.transports.nostr import NostrTransport
 from dicast.transports.signalling_nostr import NostrSignaller
 from dicast.transports.webrtc import WebRtcSettings, WebRtcTransport
@@ -34,11 +39,14 @@ from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from dicast.transports.zenoh import ZenohSettings, ZenohTransport
 from driven import DrivenNode, ask, delivered_twice
 from free_ports import free_port
+from servers import program
 from waiting import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 ALL = ("nostr", "mqtt", "websocket", "zenoh")
-EVERY = (*ALL, "nats", "gun", "webrtc", "bittorrent")
+INTRODUCED = ("libp2p", "nkn")
+"""Their nodes are told of the first, as a ticket would."""
+EVERY = (*ALL, "nats", "gun", "webrtc", "bittorrent", *INTRODUCED)
 NODE = Path(__file__).parent / "node"
 
 
@@ -89,6 +97,8 @@ class Servers:
         relay, hub, router, self.nats, self.gun = (free_port() for _ in range(5))
         self._broker = broker
         self.table = TorrentSession(SessionSettings())
+        self.nkn_rpc = ""
+        self.made: dict[str, list[Libp2pTransport | NknTransport]] = {kind: [] for kind in INTRODUCED}
         self._addresses = {
             "nostr": f"ws://127.0.0.1:{relay}",
             "websocket": f"ws://127.0.0.1:{hub}",
@@ -120,7 +130,25 @@ class Servers:
         if kind == "bittorrent":
             settings = SessionSettings(bootstrap=(f"127.0.0.1:{self.table.port}",))
             return BittorrentTransport(TorrentSession(settings), MeshSettings(("127.0.0.1", 0)))
+        if kind in INTRODUCED:
+            return self._introduced(kind, sha256(key.secret))
         return ZenohTransport(ZenohSettings(listen=(), connect=(address,)))
+
+    def _introduced(self, kind: str, seed: bytes) -> Transport:
+        if kind == "nkn":
+            made = NknTransport(NknSettings(seed, program("node"), NODE, self.nkn_rpc, ()))
+        else:
+            made = Libp2pTransport(Libp2pSettings(seed))
+        self.made[kind].append(made)
+        return made
+
+    async def introduce(self) -> None:
+        """Tell whoever came last where the first is."""
+        for made in self.made.values():
+            if len(made) > 1:
+                await until(lambda two=(made[0], made[-1]): all(one.addresses() for one in two))
+                for address in made[0].addresses():
+                    made[-1].suggest(address)
 
 
 MakeNode = Callable[..., Awaitable[DrivenNode]]
@@ -144,9 +172,15 @@ async def every_server(servers: Servers, run_program, tmp_path: Path) -> AsyncIt
     )
     gun = (str(NODE / "gun_relay.mjs"), str(servers.gun), str(tmp_path / "gun"))
     await asyncio.to_thread(run_program, servers.gun, "node", *gun, folder=tmp_path)
+    words = (program("node"), str(NODE / "nkn_network.mjs"))
+    network = await asyncio.create_subprocess_exec(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert network.stdout is not None
+    servers.nkn_rpc = (await network.stdout.readline()).decode().strip()
     await servers.table.start()
     yield servers
     await servers.table.stop()
+    network.kill()
+    await network.wait()
 
 
 @pytest.fixture
@@ -161,6 +195,7 @@ async def make_node(servers: Servers) -> AsyncIterator[MakeNode]:
             node.running = asyncio.create_task(node.driver.run())
             stack.push_async_callback(node.stop)
             await node.driver.started.wait()
+            await servers.introduce()
             return node
 
         yield make
@@ -202,7 +237,7 @@ async def test_a_round_over_each_alone_and_over_all_has_the_same_certificate(
     """The same keys, the same moment, the same question: request, answers and verdict are the same bytes."""
     nodes = [await make_node(f"worker {number}", kinds, standing_clock) for number in range(3)]
     nodes.append(await make_node("follower", kinds, standing_clock))
-    if kinds == ("bittorrent",):  # a hash table is looked at after 0.5 s, 1 s, 2 s …
+    if set(kinds) <= {"bittorrent", *INTRODUCED}:  # a hash table is looked at after 0.5 s, 1 s, 2 s …
         await until(lambda: len(nodes[-1].service.known().others) == 3)
     certificates[kinds] = decided((await ask(nodes[-1]))[0].certificate)
     assert certificates[kinds] == next(iter(certificates.values())), "as over the first"

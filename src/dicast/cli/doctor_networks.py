@@ -192,7 +192,9 @@ async def _passed(name: str, table: Table, one: Transport, other: Transport) -> 
     await one.start(topic, take)
     await other.start(topic, lambda _: None)
     plugin = str(table.get(plugins.PLUGIN_KEY, name))
-    await _until_up((one, other), cast("Reachable", one) if plugin in INTRODUCED else None)
+    if plugin in INTRODUCED:
+        await _introduce(cast("Reachable", one), cast("Reachable", other))
+    await _until_up((one, other))
     up_ms = (time.monotonic() - began) * 1000
     health = one.health()
     if health.state != "up":
@@ -212,14 +214,19 @@ async def _passed(name: str, table: Table, one: Transport, other: Transport) -> 
     )
 
 
-async def _until_up(ends: tuple[Transport, Transport], known: Reachable | None) -> None:
-    """Wait for both; the second is told where the first is when it has an address."""
+async def _introduce(one: Reachable, other: Reachable) -> None:
+    """Tell the second where the first is, once both are somewhere."""
     with suppress(TimeoutError):
         async with asyncio.timeout(UP_S):
-            while known is not None and not known.addresses():  # noqa: ASYNC110 (nor has an address)
+            while not (one.addresses() and other.addresses()):  # noqa: ASYNC110 (nor has an address)
                 await asyncio.sleep(LOOK_S)
-            for address in known.addresses() if known is not None else ():
-                cast("Reachable", ends[1]).suggest(address)
+    for address in one.addresses():
+        other.suggest(address)
+
+
+async def _until_up(ends: Sequence[Transport]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(UP_S):
             while any(end.health().state != "up" for end in ends):  # noqa: ASYNC110 (health has no event)
                 await asyncio.sleep(LOOK_S)
 
