@@ -86,11 +86,11 @@ def test_a_refusal_names_what_it_is_about_and_no_command_of_a_terminal(loopback)
 
 
 def test_where_members_declined_the_error_says_why(place) -> None:
-    """A mark that the embedder does not know, in so short a text, is no readable answer."""
+    """Punctuation alone is no answer."""
     path, body = CHAT
     answer = httpx.post(
         place.url + path,
-        json={**body, "messages": [{"role": "user", "content": "echo \u2705 done"}]},
+        json={**body, "messages": [{"role": "user", "content": 'echo "."'}]},
         timeout=60,
     )
     error = answer.json()["error"]
@@ -101,6 +101,14 @@ def test_where_members_declined_the_error_says_why(place) -> None:
         {"silent": 3},
     )
     assert answer.headers["x-dicast-declined"] == "answer_malformed"
+
+
+@pytest.mark.parametrize("said", ["\u2705 done", "\u4e2d\u56fd\u7684\u9996\u90fd\u662f\u5317\u4eac\u3002"])
+def test_marks_and_scripts_that_the_embedder_does_not_know_are_answers(place, said: str) -> None:
+    path, body = CHAT
+    asked = {**body, "messages": [{"role": "user", "content": f"echo {said}"}]}
+    answer = httpx.post(place.url + path, json=asked, timeout=60).json()
+    assert answer["choices"][0]["message"]["content"] == said
 
 
 def test_what_a_model_refused_in_an_earlier_turn_travels_too(loopback) -> None:
