@@ -22,12 +22,10 @@ from dicast.daemon.api import PeerRecord
 from dicast.daemon.builtin_bittorrent import session_for_fetching
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.given import given_places
-from dicast.daemon.named_nodes import allowed
 from dicast.daemon.paths import Paths
 from dicast.daemon.plugins import Pages
 from dicast.daemon.private_network import topic_in
 from dicast.protocol.messages import Attachment
-from dicast.transports.nostr_socket import is_on_this_machine
 
 FOLDER = "blobs"
 SOURCES_MAX = 16
@@ -133,7 +131,6 @@ class QuestionBlobs:
     def __init__(self, settings: Settings, paths: Paths) -> None:
         self._settings = settings
         self._store = blob_store(settings, paths)
-        self._is_on_this_machine = _is_on_this_machine(settings)
         self._is_fresh = True
         self._first = asyncio.Lock()
 
@@ -147,7 +144,10 @@ class QuestionBlobs:
         await self._begin()
         sha256 = attachment.sha256
         if await asyncio.to_thread(self._store.path, sha256) is None:
-            asked = Wanted(sha256, (), tuple(await allowed(nodes, with_loopback=self._is_on_this_machine)))
+            from dicast.daemon.named_nodes import allowed
+
+            with_loopback = _is_on_this_machine(self._settings)
+            asked = Wanted(sha256, (), tuple(await allowed(nodes, with_loopback=with_loopback)))
             sources = _sources(self._settings, asked)
             if not sources:
                 raise AdapterError("blob_nowhere", "The requester names no address to fetch it from.")
@@ -169,6 +169,8 @@ class QuestionBlobs:
 
 def _is_on_this_machine(settings: Settings) -> bool:
     """Whether a node meets others by what is on this machine: then whoever asks it may be there, too."""
+    from dicast.transports.nostr_socket import is_on_this_machine
+
     tables = [
         table for name, table in settings.transports.items() if table.get("plugin", name) == "websocket"
     ]
