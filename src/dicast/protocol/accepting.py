@@ -10,15 +10,9 @@ from dicast.protocol.envelope import Packet
 from dicast.protocol.messages import (
     Admission,
     Body,
-    Close,
-    Commit,
     Continue,
     Panel,
-    Quorum,
     Refusal,
-    Reveal,
-    SealedReveal,
-    Signature,
     Stream,
     Want,
     WorkStatus,
@@ -29,25 +23,13 @@ from dicast.protocol.round_key import member_key, opened
 
 def accept(context: Context, round_: Round, packet: Packet, body: Body, now: Now) -> Acceptance:
     """Let the round hear a signed packet that names one of its steps."""
-    quorum_id = round_.quorum.id if round_.quorum is not None else None
-    close_id = round_.close.id if round_.close is not None else None
-    match body:
-        case Panel() if packet.predecessor == round_.id:
-            return _accept_panel(context, round_, packet, body, now)
-        case Commit() if packet.predecessor == round_.start_id:
-            return round_.hear_commit(packet, body, lambda author: _may_join(context, author))
-        case Quorum() if packet.predecessor == round_.start_id:
-            return round_.hear_quorum(packet, body)
-        case Reveal() | SealedReveal() if packet.predecessor == quorum_id:
-            return round_.hear_reveal(packet, body)
-        case Close() if packet.predecessor == quorum_id:
-            return round_.hear_close(packet, body)
-        case Signature() if packet.predecessor == close_id:
-            return round_.hear_signature(packet, body)
-        case WorkStatus() | Want() | Stream() | Continue():
-            return None
-        case _:
-            return Refusal.UNKNOWN_PREDECESSOR
+    if isinstance(body, WorkStatus | Want | Stream | Continue):
+        return None
+    if not round_.follows(packet, body):
+        return Refusal.UNKNOWN_PREDECESSOR
+    if isinstance(body, Panel):
+        return _accept_panel(context, round_, packet, body, now)
+    return round_.hear(packet, body, lambda author: _may_join(context, author))
 
 
 def _accept_panel(context: Context, round_: Round, packet: Packet, body: Panel, now: Now) -> Acceptance:

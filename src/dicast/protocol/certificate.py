@@ -21,15 +21,9 @@ from dicast.protocol.casework import Bits, case_of, texts_to_embed, unlike
 from dicast.protocol.envelope import Packet, PacketReader
 from dicast.protocol.messages import (
     Admission,
-    Close,
-    Commit,
     Hex64,
     Panel,
-    Quorum,
     Request,
-    Reveal,
-    SealedReveal,
-    Signature,
 )
 from dicast.protocol.network import NetworkSecret
 from dicast.protocol.round import Conflict, Round
@@ -287,35 +281,15 @@ def _opened(packet: Packet, body: object, sheet: _Sheet, secret: NetworkSecret |
 def _hear(round_: Round, packet: Packet, body: object) -> None:
     if packet.topic != round_.packet.topic:
         raise CertificateError(Fault.WRONG_NETWORK, f"event {packet.id} belongs to another network")
-    heard = _dispatch(round_, packet, body)
+    if not round_.follows(packet, body):
+        raise CertificateError(Fault.PACKET_MISPLACED, f"event {packet.id} does not follow its predecessor")
+    if isinstance(body, Panel) and not is_drawn(round_.id, round_.request, body):
+        raise CertificateError(Fault.PANEL_NOT_DRAWN, "the panel does not follow from the beacon")
+    heard = round_.hear(packet, body, lambda _: True)
     if isinstance(heard, Conflict):
         raise CertificateError(Fault.CONTRADICTION, f"{packet.author} signed two of a kind: {packet.id}")
     if heard is not None:
         raise CertificateError(Fault.PACKET_MISPLACED, f"event {packet.id} does not fit: {heard}")
-
-
-def _dispatch(round_: Round, packet: Packet, body: object) -> object:
-    quorum_id = round_.quorum.id if round_.quorum is not None else None
-    close_id = round_.close.id if round_.close is not None else None
-    match body:
-        case Panel() if packet.predecessor == round_.id:
-            if not is_drawn(round_.id, round_.request, body):
-                raise CertificateError(Fault.PANEL_NOT_DRAWN, "the panel does not follow from the beacon")
-            return round_.hear_panel(packet, body)
-        case Commit() if packet.predecessor == round_.start_id:
-            return round_.hear_commit(packet, body, lambda _: True)
-        case Quorum() if packet.predecessor == round_.start_id:
-            return round_.hear_quorum(packet, body)
-        case Reveal() | SealedReveal() if packet.predecessor == quorum_id:
-            return round_.hear_reveal(packet, body)
-        case Close() if packet.predecessor == quorum_id:
-            return round_.hear_close(packet, body)
-        case Signature() if packet.predecessor == close_id:
-            return round_.hear_signature(packet, body)
-        case _:
-            raise CertificateError(
-                Fault.PACKET_MISPLACED, f"event {packet.id} does not follow its predecessor"
-            )
 
 
 def _panel_proof(round_: Round, beacons: Mapping[int, str]) -> PanelProof:

@@ -110,6 +110,38 @@ class Round:
         ids = self.commits_of.get(node_id, ())
         return int(any(commit in self.sealed for commit in ids) if self.quorum is not None else bool(ids))
 
+    def follows(self, packet: Packet, body: object) -> bool:
+        """Does a packet name the step that its kind comes after, and has that been taken?"""
+        match body:
+            case Panel():
+                return packet.predecessor == self.id
+            case Commit() | Quorum():
+                return packet.predecessor == self.start_id
+            case Reveal() | SealedReveal() | Close():
+                return self.quorum is not None and packet.predecessor == self.quorum.id
+            case Signature():
+                return self.close is not None and packet.predecessor == self.close.id
+            case _:
+                return False
+
+    def hear(self, packet: Packet, body: object, is_known: Callable[[NodeId], bool]) -> Acceptance:
+        """Let a packet that `follows` take its step; `is_known` as for commits."""
+        match body:
+            case Panel():
+                return self.hear_panel(packet, body)
+            case Commit():
+                return self.hear_commit(packet, body, is_known)
+            case Quorum():
+                return self.hear_quorum(packet, body)
+            case Reveal() | SealedReveal():
+                return self.hear_reveal(packet, body)
+            case Close():
+                return self.hear_close(packet, body)
+            case Signature():
+                return self.hear_signature(packet, body)
+            case _:
+                raise AssertionError("only packets that follow get here")
+
     def hear_panel(self, packet: Packet, body: Panel) -> Acceptance:
         """The draw of a drawn round; the caller has checked that it follows from the beacon."""
         if packet.author != self.requester:
