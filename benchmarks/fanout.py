@@ -13,16 +13,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from parts.processes import part, say
 from psutil import Process
 
 from dicast.base.crypto import KeyPair
@@ -64,28 +64,12 @@ def main() -> int:
     if given.serve is not None:
         asyncio.run(_serve(given.serve))
     elif given.gateway is not None:
-        asyncio.run(run_gateway(given.gateway, Address(port=0), Settings(), _say))
+        asyncio.run(run_gateway(given.gateway, Address(port=0), Settings(), say))
     elif given.listen:
         asyncio.run(_listen(given.listen, given.listeners))
     else:
         asyncio.run(_measure(given.listeners, given.questions, given.turns))
     return 0
-
-
-def _say(word: str) -> None:
-    print(word, flush=True)
-
-
-@contextmanager
-def _process(*words: str) -> Generator[tuple[str, Process]]:
-    """A part of the benchmark in a process of its own: what it says first, and the process."""
-    with subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip(), Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait()
 
 
 @asynccontextmanager
@@ -114,7 +98,7 @@ async def _serve(folder: Path) -> None:
             await stack.enter_async_context(_node(number, hub))
         control = ControlServer(service, Paths(folder).socket, Log("error"))
         await control.start()
-        _say("ready")
+        say("ready")
         await asyncio.Event().wait()
 
 
@@ -154,7 +138,7 @@ async def _listen(url: str, count: int) -> None:
         )
     for _ in range(count):
         await ready.acquire()
-    _say("ready")
+    say("ready")
     await asyncio.Event().wait()
 
 
@@ -189,12 +173,12 @@ async def _one_turn(listeners: int, questions: int) -> Turn:
     """A fresh network each turn: a node keeps rounds, and should not have more of them in one turn."""
     with (
         tempfile.TemporaryDirectory(prefix="fan") as folder,
-        _process("--serve", folder) as (_, node),
-        _process("--gateway", folder) as (url, gateway),
+        part("--serve", folder) as (_, node),
+        part("--gateway", folder) as (url, gateway),
     ):
         if not listeners:
             return await _turn(Path(folder), questions, node, gateway)
-        with _process("--listen", url, "--listeners", str(listeners)):
+        with part("--listen", url, "--listeners", str(listeners)):
             return await _turn(Path(folder), questions, node, gateway)
 
 

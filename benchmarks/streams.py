@@ -15,16 +15,16 @@ import argparse
 import asyncio
 import contextlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from parts.processes import part, say
 from psutil import Process
 
 from dicast.base.crypto import KeyPair
@@ -92,26 +92,10 @@ def main() -> int:
     if given.serve is not None:
         asyncio.run(_serve(given))
     elif given.gateway is not None:
-        asyncio.run(run_gateway(given.gateway, Address(port=0), Settings(), _say))
+        asyncio.run(run_gateway(given.gateway, Address(port=0), Settings(), say))
     else:
         return asyncio.run(_measure(given))
     return 0
-
-
-def _say(word: str) -> None:
-    print(word, flush=True)
-
-
-@contextmanager
-def _process(*words: str) -> Generator[tuple[str, Process]]:
-    """A part of the benchmark in a process of its own: what it says first, and the process."""
-    with subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip(), Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait()
 
 
 async def _serve(given: argparse.Namespace) -> None:
@@ -124,7 +108,7 @@ async def _serve(given: argparse.Namespace) -> None:
             await _node(f"worker {number}", hub, stack, offers, given.words)
         control = ControlServer(asker, Paths(given.serve).socket, Log("error"))
         await control.start()
-        _say("ready")
+        say("ready")
         await asyncio.Event().wait()
 
 
@@ -236,8 +220,8 @@ async def _measure(given: argparse.Namespace) -> int:
     streams, listeners, others = given.streams, given.listeners, given.others
     with (
         tempfile.TemporaryDirectory(prefix="st") as folder,
-        _process(*_words(given, folder)) as (_, node),
-        _process("--gateway", folder) as (url, gateway),
+        part(*_words(given, folder)) as (_, node),
+        part("--gateway", folder) as (url, gateway),
     ):
         crowd = Crowd(url, gateway, min(QUORUM, others or 1))
         await crowd.stream(time.monotonic())  # to warm up
