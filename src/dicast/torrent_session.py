@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import libtorrent  # pyright: ignore[reportMissingTypeStubs]
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 lt = cast("Any", libtorrent)
 PUBLIC_ROUTERS = ("dht.libtorrent.org:25401", "router.bittorrent.com:6881", "dht.transmissionbt.com:6881")
@@ -41,13 +42,12 @@ class MutableKey(msgspec.Struct, frozen=True):
 
 
 def mutable_key(seed: bytes) -> MutableKey:
-    """The key of a seed of 32 bytes. Raises ImportError where PyNaCl is missing."""
-    from nacl.signing import SigningKey
-
+    """The key of a seed of 32 bytes."""
     expanded = bytearray(hashlib.sha512(seed).digest())
     expanded[0] &= 248
     expanded[31] = (expanded[31] & 63) | 64
-    return MutableKey(bytes(expanded), bytes(SigningKey(seed).verify_key))
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key()
+    return MutableKey(bytes(expanded), public.public_bytes_raw())
 
 
 class TorrentSession:

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from nacl.signing import SigningKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import servers
 from dicast.base.limits import PACKET_BYTES_MAX
@@ -80,10 +80,10 @@ class Server:
             self.process = None
 
 
-def nkey(prefix: int, key: SigningKey, is_seed: bool = False) -> str:
+def nkey(prefix: int, key: Ed25519PrivateKey, is_seed: bool = False) -> str:
     """A key as NATS spells it: a letter of kind, the bytes, a checksum, in base 32."""
     kind = bytes([18 << 3 | prefix >> 5, (prefix & 31) << 3]) if is_seed else bytes([prefix])
-    raw = kind + bytes(key if is_seed else key.verify_key)
+    raw = kind + (key.private_bytes_raw() if is_seed else key.public_key().public_bytes_raw())
     check = 0
     for byte in raw:
         check ^= byte << 8
@@ -94,8 +94,10 @@ def nkey(prefix: int, key: SigningKey, is_seed: bool = False) -> str:
 
 OPERATOR, ACCOUNT, USER = 14 << 3, 0, 20 << 3
 
+Named = tuple[int, Ed25519PrivateKey]
 
-def permission(issuer: tuple[int, SigningKey], subject: tuple[int, SigningKey], claims: dict) -> str:
+
+def permission(issuer: Named, subject: Named, claims: dict) -> str:
     def packed(value: object) -> str:
         raw = value if isinstance(value, bytes) else json.dumps(value).encode()
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -103,15 +105,15 @@ def permission(issuer: tuple[int, SigningKey], subject: tuple[int, SigningKey], 
     body = {"jti": secrets.token_hex(8), "iat": int(time.time()), "iss": nkey(*issuer)}
     body |= {"name": "test", "sub": nkey(*subject), "nats": {"version": 2, **claims}}
     text = f"{packed({'typ': 'JWT', 'alg': 'ed25519-nkey'})}.{packed(body)}"
-    return f"{text}.{packed(issuer[1].sign(text.encode()).signature)}"
+    return f"{text}.{packed(issuer[1].sign(text.encode()))}"
 
 
 class Operator:
     """An operator with one account, and credentials of one user of it."""
 
     def __init__(self) -> None:
-        operator, account = (OPERATOR, SigningKey.generate()), (ACCOUNT, SigningKey.generate())
-        user = (USER, SigningKey.generate())
+        operator, account = (OPERATOR, Ed25519PrivateKey.generate()), (ACCOUNT, Ed25519PrivateKey.generate())
+        user = (USER, Ed25519PrivateKey.generate())
         every = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1)
         limits = {"limits": {**every, "wildcards": True}}
         own = permission(operator, operator, {"type": "operator"})

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_decrypt,
-    crypto_aead_xchacha20poly1305_ietf_encrypt,
-)
-from nacl.exceptions import CryptoError
+from cryptography.exceptions import InvalidTag
 
 from dicast.base.bech32 import KeyTextError, decode, encode
+from dicast.base.chacha import xchacha20_poly1305
 from dicast.base.crypto import is_secret
 
 LOG_N_DEFAULT = 16
@@ -27,7 +24,8 @@ def encrypt_secret(
     if not is_secret(secret) or len(salt) != 16 or len(nonce) != 24 or not 1 <= log_n <= LOG_N_MAX:
         raise KeyTextError("key_arguments", "The secret, salt, nonce or cost has the wrong size.")
     key = _key(password, salt, log_n)
-    sealed = crypto_aead_xchacha20poly1305_ietf_encrypt(secret, _KEPT_SAFELY_UNKNOWN, nonce, key)
+    cipher, start = xchacha20_poly1305(key, nonce)
+    sealed = cipher.encrypt(start, secret, _KEPT_SAFELY_UNKNOWN)
     return encode(_PREFIX, bytes((_VERSION, log_n)) + salt + nonce + _KEPT_SAFELY_UNKNOWN + sealed)
 
 
@@ -39,11 +37,10 @@ def decrypt_secret(text: str, password: str) -> bytes:
     log_n, salt, nonce, associated, sealed = data[1], data[2:18], data[18:42], data[42:43], data[43:]
     if not 1 <= log_n <= LOG_N_MAX:
         raise KeyTextError("key_cost", f"The key's scrypt cost 2^{log_n} is beyond 2^{LOG_N_MAX}.")
+    cipher, start = xchacha20_poly1305(_key(password, salt, log_n), nonce)
     try:
-        secret = crypto_aead_xchacha20poly1305_ietf_decrypt(
-            sealed, associated, nonce, _key(password, salt, log_n)
-        )
-    except CryptoError as error:
+        secret = cipher.decrypt(start, sealed, associated)
+    except InvalidTag as error:
         raise KeyTextError("key_password", "The password is wrong, or the key was damaged.") from error
     if not is_secret(secret):
         raise KeyTextError("key_range", "The secret key is zero or beyond the curve's order.")

@@ -35,12 +35,12 @@ from dicast.protocol.outputs import Put
 
 PACKAGES = (
     "coincurve",
+    "cryptography",
     "cyclopts",
     "httpx",
     "msgspec",
     "numpy",
     "onnxruntime",
-    "pynacl",
     "rich",
     "websockets",
 )

@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-from nacl.signing import SigningKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -176,7 +176,7 @@ class NatsClient:
             said |= {"user": self._server.user, "pass": self._server.password}
         mine = self._server.credentials
         if mine is not None and self.greeting.nonce:
-            signature = SigningKey(mine.seed).sign(self.greeting.nonce.encode()).signature
+            signature = Ed25519PrivateKey.from_private_bytes(mine.seed).sign(self.greeting.nonce.encode())
             said |= {
                 "jwt": mine.permission,
                 "sig": base64.urlsafe_b64encode(signature).rstrip(b"=").decode(),
