@@ -10,6 +10,7 @@ import httpx
 import openai
 import pytest
 
+from dicast.consensus.constants import EMBEDDER
 from dicast.protocol.certificate import verify
 
 QUESTION = {"role": "user", "content": "What is the capital of France?"}
@@ -80,11 +81,34 @@ def test_openai_completions_and_models(chat) -> None:
     assert "Paris" in answer.choices[0].text
     streamed = chat.completions.create(model="any", prompt=QUESTION["content"], temperature=0, stream=True)
     assert "".join(chunk.choices[0].text for chunk in streamed) == answer.choices[0].text
-    assert [model.id for model in chat.models.list()] == ["any", "tiny-1"]
+    assert [model.id for model in chat.models.list()] == ["any", "tiny-1", EMBEDDER]
     assert chat.models.retrieve("tiny-1").dicast == {"nodes": 3}
+    assert chat.models.retrieve("minilm-l6-v2").id == EMBEDDER
     with pytest.raises(openai.NotFoundError) as caught:
         chat.models.retrieve("gpt-9")
     assert caught.value.code == "model_not_found"
+
+
+def test_anthropic_models(real_place, claude) -> None:
+    pages = claude.models.list(limit=1)
+    assert [(page.has_more, page.first_id, page.last_id) for page in pages.iter_pages()] == [
+        (True, "any", "any"),
+        (False, "tiny-1", "tiny-1"),
+    ]
+    assert [model.id for model in claude.models.list(before_id="tiny-1")] == ["any"]
+    model = claude.models.retrieve("tiny-1@careful")
+    assert (model.type, model.id, model.display_name, model.created_at.year) == (
+        "model",
+        "tiny-1",
+        "tiny-1",
+        1970,
+    )
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        claude.models.retrieve("gpt-9")
+    assert caught.value.body["error"]["type"] == "not_found_error"
+    with pytest.raises(anthropic.BadRequestError):
+        claude.models.list(limit=1001)
+    assert httpx.get(f"{real_place.url}/v1/models/").json()["object"] == "list"
 
 
 def test_anthropic_messages(claude) -> None:
@@ -138,6 +162,11 @@ def test_an_impossible_frame_is_refused_at_once_with_the_nearest(chat, claude, s
     with pytest.raises(openai.NotFoundError) as missing:
         chat.chat.completions.create(model="gpt-9", messages=[QUESTION], stream=stream)
     assert (missing.value.code, "tiny-1" in missing.value.message) == ("model_not_found", True)
+    assert missing.value.body["dicast"]["nearest"] == nearest
+    with pytest.raises(openai.BadRequestError) as alone:
+        frame = {"seats": 2, "quorum": 3}
+        chat.responses.create(model="any", input="?", stream=stream, extra_body={"dicast": frame})
+    assert alone.value.body["dicast"]["nearest"] == {**nearest, "seats": 2, "quorum": 2}
     with pytest.raises(anthropic.NotFoundError):
         claude.messages.create(model="gpt-9", max_tokens=9, messages=[QUESTION], stream=stream)
 

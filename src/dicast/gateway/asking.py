@@ -15,7 +15,8 @@ from dicast.batch.workers import BYTES_A_TOKEN, SLOTS_USED_MAX
 from dicast.client import AskKeywords, AsyncClient, Event
 from dicast.client_channel import EventSink
 from dicast.consensus.constants import EMBEDDER
-from dicast.consensus.reasons import Reason, Status
+from dicast.consensus.frame import PRESETS
+from dicast.consensus.reasons import FrameFault, Reason, Status
 from dicast.daemon.api import Answer, PlanResult
 from dicast.daemon.config_schema import AskSettings
 from dicast.gateway.errors import GatewayError, of_node
@@ -32,6 +33,8 @@ ASKING_MAX = 256
 """Questions at the node at a time, if it answers them itself: as many as it can have slots."""
 ROOM = SLOTS_USED_MAX
 """Questions that a single other node takes at a time."""
+IMPOSSIBLE = frozenset({"too_few_nodes", "no_peers", "no_model", FrameFault.QUORUM.value})
+"""Why the node refuses a question that another frame could ask."""
 BUSY_PAUSE_S = 0.1
 BUSY_PAUSE_S_MAX = 2.0
 """Before nodes that were busy are asked again; it doubles, since others may be using them."""
@@ -187,22 +190,27 @@ class Asker:
     async def _refusal(self, error: DicastError, options: AskKeywords) -> GatewayError:
         refusal = of_node(error)
         self._metrics.count_rejection(error.code)
-        if error.code in {"too_few_nodes", "no_peers", "no_model"} and refusal.told is not None:
+        if error.code in IMPOSSIBLE and refusal.told is not None:
             refusal.told["nearest"] = await self._nearest(options)
         return refusal
 
     async def _nearest(self, options: AskKeywords) -> dict[str, Any] | None:
-        """The largest frame that the known nodes can fill, and the models they offer."""
+        """The frame nearest to the one asked for that the known nodes can fill, and the models they offer."""
         models = options.get("models", ())
         try:
             status, peers = await asyncio.gather(self._client.status(), self._client.peers())
         except DicastError:
             return None
-        nodes = [one for one in (status, *peers) if "worker" in one.roles and EMBEDDER in one.embedders]
-        able = sum(1 for one in nodes if not models or set(models) & set(one.models))
+        workers = [one for one in (status, *peers) if "worker" in one.roles and one.models]
+        nodes = [one for one in workers if EMBEDDER in one.embedders]
+        able = [one for one in nodes if not models or set(models) & set(one.models)]
+        if not nodes:
+            return None
+        preset = PRESETS.get(options.get("preset", ""))
+        usual = options.get("quorum", preset.seats if preset else len(nodes))
+        seats = min(len(able or nodes), options.get("seats", usual))  # or those who have another model
         offered = sorted({model for one in nodes for model in one.models})
-        quorum = min(able, options.get("quorum", able))
-        return {"seats": able, "quorum": quorum, "models": offered}
+        return {"seats": seats, "quorum": min(seats, options.get("quorum", seats)), "models": offered}
 
 
 class _Meter:

@@ -210,9 +210,11 @@ def _found(keys: KeyFile, key: str) -> KeyRecord | None:
 
 
 def dialect_of(scope: Scope) -> Dialect:
-    """In whose shape to answer errors."""
+    """In whose shape to answer, errors too; both have models, and Anthropic's clients name their version."""
     path = scope["path"]
     if path.startswith("/v1/messages"):
+        return Dialect.ANTHROPIC
+    if path.startswith("/v1/models") and "anthropic-version" in Headers(scope=scope):
         return Dialect.ANTHROPIC
     return Dialect.OPENAI if path.startswith("/v1/") else Dialect.NATIVE
 
