@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicast.batch.workers import SLOTS_USED_MAX, Need, Workers
+from dicast.batch.workers import SLOTS_USED_MAX, WINDOW_SLOTS_MAX, Need, Workers
 from dicast.daemon.api import PeerRecord
 
 ANY = Need(1, (), (), 100)
@@ -65,11 +65,19 @@ def test_a_window_grows_with_answers_and_shrinks_to_the_slots_when_busy():
     for _ in range(2_000):
         assert chosen(workers) == ["a"]
         workers.release("a", 100.0)
-    held = [chosen(workers) for _ in range(SLOTS_USED_MAX + 1)]
-    assert held == [["a"]] * SLOTS_USED_MAX + [[]]
+    held = [chosen(workers) for _ in range(2 * WINDOW_SLOTS_MAX + 1)]
+    assert held == [["a"]] * 2 * WINDOW_SLOTS_MAX + [[]]
     for _ in range(20):
         workers.note_busy("a", 0)
     assert workers._workers["a"].window == 1.0
+
+
+def test_of_many_slots_some_are_left_to_others():
+    workers = among(peer("a", slots=64))
+    for _ in range(100):
+        assert chosen(workers) == ["a"]
+        workers.release("a", 100.0)
+    assert [chosen(workers) for _ in range(SLOTS_USED_MAX + 1)] == [["a"]] * SLOTS_USED_MAX + [[]]
 
 
 def test_the_record_says_why():

@@ -21,12 +21,12 @@ from dicast.protocol.inputs import (
 from dicast.protocol.outputs import StartInference
 from dicast.protocol.peer_book import PROBE_MS
 from dicast.protocol.places import Place
+from dicast.protocol.seat import Phase as SeatPhase
 from dicast.protocol.speaker import BEAT_MS, CHUNK_MS, CHUNKS_A_SECOND
 from dicast.protocol.validator import Stage
-from dicast.protocol.worker import Phase as WorkerPhase
 
 STEPS = 250
-BUSY = {WorkerPhase.RUNNING, WorkerPhase.EMBEDDING}
+BUSY = {SeatPhase.RUNNING, SeatPhase.EMBEDDING}
 PLACES = [Place("nostr", f"wss://relay-{number}.example") for number in range(5)]
 
 
@@ -44,6 +44,7 @@ def scanned(node):
     due = {
         "place": (one.tried_ms + PROBE_MS for one in node.places() if one.is_probed),
         "round": (one.due_ms for one in errands_of(node).values() if one.phase is not Phase.OVER),
+        "slot": (one.until_ms for one in table._worker._slots._waiting.values()),
         "want": (one.want_ms for one in table._validator._open.values() if one.stage is Stage.GATHERING),
         "speaker": speaking_due(table._streams.speaker),
         "listener": (one.due_ms for one in table._streams._listener._hearings.values()),
@@ -58,6 +59,7 @@ def kept(node):
     return {
         "place": node._acquaintance.book.deadline_ms,
         "round": table._requester.deadline_ms,
+        "slot": table._worker.deadline_ms,
         "want": table._validator.deadline_ms,
         "speaker": table._streams.speaker.deadline_ms,
         "listener": table._streams._listener.deadline_ms,

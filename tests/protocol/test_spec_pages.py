@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dicast.protocol import errand, worker
+from dicast.protocol import errand, seat
 from dicast.protocol.certificate import Fault
 from dicast.protocol.messages import (
     BODIES,
@@ -66,7 +66,7 @@ def test_every_fault_of_a_certificate_has_a_row_and_no_other_has():
     assert rows(section(page("12-certificate.md"), "12.4")) == [fault.value for fault in Fault]
 
 
-@pytest.mark.parametrize(("title", "steps"), [("11.2", errand.STEPS), ("11.3", worker.STEPS)])
+@pytest.mark.parametrize(("title", "steps"), [("11.2", errand.STEPS), ("11.3", seat.STEPS)])
 def test_the_tables_of_steps_are_those_of_the_code(title, steps):
     found = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", section(page("11-rounds.md"), title), re.MULTILINE)
     written = {name: set(re.findall(r"`(\w+)`", after)) for name, after in found}

@@ -9,8 +9,11 @@ from dicast.daemon.api import PeerRecord
 
 SLOTS_USED_MAX = 12
 """Of one node at a time: it keeps 16 unfinished rounds of one asker, and they outlive their slots a bit."""
-WIDEN = 0.5
-"""A node's window grows by half a question for as many answers as it holds: what is on its way there and back
+WINDOW_SLOTS_MAX = 2
+"""So many times its slots: as many as run are on their way or wait at the node, so that no slot is ever idle;
+it lets twice as many wait, so that people's questions find a place."""
+WIDEN = 1.0
+"""A node's window grows by one question for as many answers as it holds: what is on its way there and back
 takes no slot of the node."""
 NARROW = 0.75
 """It shrinks when the node says that it is busy; down to its slots at once, below them when that goes on."""
@@ -62,7 +65,12 @@ class Worker:
     @property
     def room(self) -> int:
         """Questions that it may still be given: by its slots, and by what is on its way to it and back."""
-        return int(min(max(self.window, 1.0), SLOTS_USED_MAX)) - self.in_flight
+        return int(max(self.window, 1.0)) - self.in_flight
+
+    @property
+    def window_max(self) -> int:
+        """Questions that it is given at a time at the most."""
+        return min(WINDOW_SLOTS_MAX * self.slots, SLOTS_USED_MAX)
 
     def suits(self, need: Need) -> bool:
         """Whether it offers what the question needs."""
@@ -146,7 +154,7 @@ class Workers:
         if took_ms is not None:
             worker.answered += 1
             worker.failed_in_a_row = 0
-            worker.window = min(SLOTS_USED_MAX, worker.window + WIDEN / worker.window)
+            worker.window = min(worker.window_max, worker.window + WIDEN / worker.window)
             old = took_ms if worker.mean_ms is None else worker.mean_ms
             worker.mean_ms = old + (took_ms - old) * SPEED_SHARE
 

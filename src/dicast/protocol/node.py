@@ -137,6 +137,8 @@ class Node:
             case _:
                 assert_never(happened)
         self._hear_ourselves(now)
+        self._table.begin_waiting(now)
+        self._hear_ourselves(now)
         return self._context.effects.take()
 
     @property
@@ -322,12 +324,12 @@ class Node:
         """Our own roles hear what we said: a requester may be a member of its own round."""
         spoken = self._context.effects.spoken
         while spoken:
-            packet = spoken.popleft()
+            packet, body = spoken.popleft(); b2 = self._context.reader.body(packet); assert b2 == body and type(b2) is type(body) and repr(b2) == repr(body), (b2, body)
             self._intake.remember(packet, now)
             if packet.kind in STREAMING:
                 continue  # said to one other
             if packet.kind is Kind.REQUEST or packet.predecessor is not None:
-                self._table.hear(packet, self._context.reader.body(packet), now)
+                self._table.hear(packet, body, now)
                 self._hear_orphans(packet.id, now)
 
     def _see_beacon(self, number: int, value: str, now: Now) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dicast.base.types import NodeId, RequestId
-from dicast.protocol import worker
+from dicast.protocol import seat
 from dicast.protocol.errand import Errand
 from dicast.protocol.round import Round
 
@@ -23,7 +23,7 @@ class RoundView(msgspec.Struct, frozen=True):
     signatures: int
 
 
-def view_of(round_: Round, errand: Errand | None, phase: worker.Phase | None) -> RoundView:
+def view_of(round_: Round, errand: Errand | None, phase: seat.Phase | None) -> RoundView:
     """A round as facts: `errand` if it is ours, `phase` if we have a seat."""
     step = errand.phase.value if errand is not None else phase.value if phase is not None else "watching"
     return RoundView(

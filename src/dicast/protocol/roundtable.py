@@ -41,9 +41,9 @@ from dicast.protocol.restore import restored_counts, restored_rounds
 from dicast.protocol.round import Conflict, Round
 from dicast.protocol.round_key import check_sealed, key_for, opened
 from dicast.protocol.round_view import RoundView, view_of
+from dicast.protocol.seat import Phase as SeatPhase
 from dicast.protocol.streams import Streams
 from dicast.protocol.validator import Validator
-from dicast.protocol.worker import Phase as WorkerPhase
 from dicast.protocol.worker import Worker
 
 LINGER_MS = 20_000
@@ -178,6 +178,11 @@ class RoundTable:
             self._worker.hear_models(round_, now)
             self._begin_streaming(round_, now)
 
+    def begin_waiting(self, now: Now) -> None:
+        """Slots that became free are taken by those that wait for one."""
+        for round_ in self._worker.begin_waiting(now):
+            self._begin_streaming(round_, now)
+
     def hear_beacon(self, now: Now) -> None:
         """A beacon round became public: draws that waited for it go on."""
         for round_ in list(self._rounds.values()):
@@ -197,6 +202,7 @@ class RoundTable:
     def deadlines(self) -> Iterator[tuple[int | None, str]]:
         """When each part wants to be woken, and why."""
         yield self._requester.deadline_ms, "round"
+        yield self._worker.deadline_ms, "slot"
         yield self._validator.deadline_ms, "want"
         yield self._streams.deadline_ms, "stream"
         yield self._open.deadline_ms, "expiry"
@@ -336,7 +342,7 @@ class RoundTable:
         self._open.note(round_, self._is_over(round_))
 
     def _is_working(self, round_: Round) -> bool:
-        return self._worker.phase(round_.id) is WorkerPhase.RUNNING
+        return self._worker.phase(round_.id) is SeatPhase.RUNNING
 
     def _is_over(self, round_: Round) -> bool:
         errand = self._requester.errand(round_.id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from dicast.base.limits import REVEAL_BYTES_MAX
 from dicast.base.types import EventId, Now, RequestId
 from dicast.consensus.selection import commit_digest, sampling_seed
@@ -28,43 +26,11 @@ from dicast.protocol.records import Draft, RoundRecord
 from dicast.protocol.remembered import Remembered
 from dicast.protocol.round import Round
 from dicast.protocol.round_key import as_long, spoken
+from dicast.protocol.seat import BUSY, STEPS, Phase, Seat
+from dicast.protocol.slots import Slots
 
 BYTES_PER_TOKEN_MAX = 128
 """Of a blob, sealed and escaped as it may be: no model reads so many as one token on the average."""
-
-
-class Phase(StrEnum):
-    """Where this node's own seat stands."""
-
-    WAITING = "waiting"
-    FETCHING = "fetching"
-    RUNNING = "running"
-    EMBEDDING = "embedding"
-    COMMITTED = "committed"
-    REVEALED = "revealed"
-    OVER = "over"
-
-
-STEPS: dict[Phase, frozenset[Phase]] = {
-    Phase.WAITING: frozenset({Phase.FETCHING, Phase.RUNNING, Phase.OVER}),
-    Phase.FETCHING: frozenset({Phase.RUNNING, Phase.OVER}),
-    Phase.RUNNING: frozenset({Phase.EMBEDDING, Phase.COMMITTED, Phase.OVER}),
-    Phase.EMBEDDING: frozenset({Phase.COMMITTED, Phase.OVER}),
-    Phase.COMMITTED: frozenset({Phase.REVEALED, Phase.OVER}),
-    Phase.REVEALED: frozenset({Phase.OVER}),
-    Phase.OVER: frozenset(),
-}
-BUSY = frozenset({Phase.RUNNING, Phase.EMBEDDING})
-"""A prompt is being run."""
-
-
-class _Seat:
-    __slots__ = ("awaited", "draft", "phase")
-
-    def __init__(self, phase: Phase) -> None:
-        self.phase = phase
-        self.draft: Draft | None = None
-        self.awaited: list[str] = []
 
 
 class Worker:
@@ -73,14 +39,19 @@ class Worker:
     def __init__(self, context: Context, committed: Remembered, questions: Questions) -> None:
         self._context = context
         self._questions = questions
-        self._seats: dict[RequestId, _Seat] = {}
-        self._busy: set[RequestId] = set()
+        self._seats: dict[RequestId, Seat] = {}
+        self._slots = Slots(context.settings.slots)
         self._committed = committed
 
     @property
     def load(self) -> int:
         """Prompts being run."""
-        return len(self._busy)
+        return self._slots.load
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When the next of those that wait for a slot has waited for too long."""
+        return self._slots.deadline_ms
 
     def phase(self, request_id: RequestId) -> Phase | None:
         """Where our seat in a round stands; None without one."""
@@ -104,7 +75,17 @@ class Worker:
         elif round_.request.admission is Admission.DRAWN:
             self._sit(round_.id, Phase.WAITING)
         else:
+            self._take(round_, now)
+
+    def begin_waiting(self, now: Now) -> list[Round]:
+        """Begin what waited for a slot that is free now, and decline what waited for too long."""
+        for round_ in self._slots.late(now):
+            self._decline(round_, DeclineReason.BUSY, now)
+        begun: list[Round] = []
+        while (round_ := self._slots.next()) is not None:
             self._start(round_, now)
+            begun.append(round_)
+        return begun
 
     def hear_panel(self, round_: Round, now: Now) -> None:
         """The draw is known: work if we hold a seat."""
@@ -121,10 +102,12 @@ class Worker:
         if self.phase(round_.id) is not Phase.FETCHING:
             return
         reason = self._obstacle(round_, now) if round_.panel is None else None
-        if reason is None:
-            self._start(round_, now)
-        else:
+        if reason is not None:
             self._decline(round_, reason, now)
+        elif round_.panel is None:
+            self._take(round_, now)
+        else:
+            self._start(round_, now)
 
     def hear_no_question(self, round_: Round, now: Now) -> None:
         """Nobody gives the attached question, or what was given is none."""
@@ -136,6 +119,7 @@ class Worker:
         seat = self._seats.get(round_.id)
         if seat is None or seat.phase is not Phase.RUNNING:
             return None
+        self._slots.measure(round_.id, now)
         answer = clean_output(done.text)
         text = embedding_text(answer, round_.request.frame.fuzzy)
         if not canonical_text(answer) or not text or is_too_long(text):
@@ -213,7 +197,7 @@ class Worker:
     def forget(self, request_id: RequestId) -> None:
         """The round expired."""
         self._seats.pop(request_id, None)
-        self._busy.discard(request_id)
+        self._slots.leave(request_id)
 
     def resume(self, round_: Round, record: RoundRecord, now: Now) -> None:
         """After a restart: what was stored is sent again, never made anew."""
@@ -259,9 +243,10 @@ class Worker:
             public = context.latest_beacon
             if public is None or request.beacon_round <= public:
                 return DeclineReason.BEACON_PUBLIC
-        if self.load >= context.settings.slots:
+        if self._committed.is_full:
             return DeclineReason.BUSY
-        return DeclineReason.BUSY if self._committed.is_full else None
+        may_wait = request.admission is Admission.LISTED and self._slots.may_wait(round_.requester, now)
+        return None if self._slots.is_free or may_wait else DeclineReason.BUSY
 
     def _model_for(self, round_: Round) -> str | None:
         """The first of the models that were asked for; where any will do, one that is made for anything."""
@@ -279,6 +264,15 @@ class Worker:
         size = round_.attachment.size if round_.attachment is not None else 0
         return bool(tokens) and size > tokens * BYTES_PER_TOKEN_MAX
 
+    def _take(self, round_: Round, now: Now) -> None:
+        """Begin, or wait a moment for a slot. Nothing is kept of who waits: its request comes again."""
+        if self._slots.is_free or not round_.is_known:
+            self._start(round_, now)
+        else:
+            self._sit(round_.id, Phase.QUEUED)
+            self._slots.wait(round_, now)
+            self._context.effects.report(WorkProgress(round_.id, "queued"))
+
     def _start(self, round_: Round, now: Now) -> None:
         model, request = self._model_for(round_), round_.request
         if model is None:
@@ -290,6 +284,7 @@ class Worker:
             context.effects.report(WorkProgress(round_.id, "fetching"))
             return self._questions.fetch(round_, now)
         self._sit(round_.id, Phase.RUNNING)
+        self._slots.begin(round_, now)
         self._tell(round_, WorkState.ACCEPTED, None, now)
         context.effects.run(
             StartInference(
@@ -354,7 +349,7 @@ class Worker:
         """What opens our commit."""
         return _reveal_of(draft, self._context.identity.commit_salt(round_.id).hex())
 
-    def _reveal(self, round_: Round, seat: _Seat, now: Now) -> None:
+    def _reveal(self, round_: Round, seat: Seat, now: Now) -> None:
         assert seat.draft is not None, "only a committed draft is revealed"
         assert round_.quorum is not None, "a reveal follows its quorum"
         body = spoken(self._opening(round_, seat.draft), self._context.own_id, round_.key)
@@ -373,15 +368,16 @@ class Worker:
         seat = self._seats[request_id]
         assert phase in STEPS[seat.phase], f"a seat cannot go from {seat.phase} to {phase}"
         seat.phase = phase
-        self._note(request_id, phase)
+        self._leave_slot(request_id, phase)
 
-    def _sit(self, request_id: RequestId, phase: Phase) -> _Seat:
-        seat = self._seats[request_id] = _Seat(phase)
-        self._note(request_id, phase)
+    def _sit(self, request_id: RequestId, phase: Phase) -> Seat:
+        seat = self._seats[request_id] = Seat(phase)
+        self._leave_slot(request_id, phase)
         return seat
 
-    def _note(self, request_id: RequestId, phase: Phase) -> None:
-        (self._busy.add if phase in BUSY else self._busy.discard)(request_id)
+    def _leave_slot(self, request_id: RequestId, phase: Phase) -> None:
+        if phase not in BUSY:
+            self._slots.leave(request_id)
 
 
 def _reveal_of(draft: Draft, salt: str) -> Reveal:
