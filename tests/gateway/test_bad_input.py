@@ -108,6 +108,22 @@ def test_wrong_messages(place, route: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ([], "input"),
+        ([{"role": "user", "content": "x"}, {"role": "assistant", "content": "x"}], "input[1]"),
+        ([{"role": "king", "content": "x"}], "input[0].role"),
+        ([{"role": "user", "content": [{"type": "input_image"}]}], "input[0].content"),
+        ("x" * (ATTACHED_PROMPT_BYTES_MAX + 1), "input"),
+    ],
+)
+def test_responses_name_the_field_that_they_have(place, given: object, field: str) -> None:
+    answer = post(place, "/v1/responses", json.dumps({"model": "any", "input": given}).encode())
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+    assert "messages[" not in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         {"x-dicast-quorum": "many"},

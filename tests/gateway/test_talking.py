@@ -12,6 +12,8 @@ import httpx
 import openai
 import pytest
 
+from dicast.base.limits import PROMPT_BYTES_MAX
+
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string", "description": "where"}, "people": {"type": "integer"}},
@@ -84,6 +86,21 @@ def test_a_prompt_too_long_for_every_model_is_told_as_that(chat, claude) -> None
     with pytest.raises(anthropic.APIStatusError) as refused:
         list(claude.messages.create(model="memory", max_tokens=9, messages=said("long"), stream=True))
     assert refused.value.body["error"]["code"] == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError) as read:
+        chat.responses.create(model="memory", input="long")
+    assert (read.value.code, read.value.param) == ("context_length_exceeded", "input")
+
+
+def test_a_prompt_that_nobody_could_fetch_is_told_as_too_long_with_the_way_on(chat) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        chat.completions.create(model="memory", prompt="word " * (PROMPT_BYTES_MAX // 4))
+    error = caught.value
+    assert (error.code, error.param, error.body["dicast"]["declined"]) == (
+        "context_length_exceeded",
+        "prompt",
+        {"question_missing": 3},
+    )
+    assert "transports.websocket.listen" in error.message
 
 
 def test_json_is_agreed_field_by_field(chat) -> None:

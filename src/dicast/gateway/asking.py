@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dicast.base.errors import DicastError
+from dicast.base.limits import PROMPT_BYTES_MAX
 from dicast.batch.workers import BYTES_A_TOKEN, SLOTS_USED_MAX
 from dicast.client import AskKeywords, AsyncClient, Event
 from dicast.client_channel import EventSink
@@ -46,6 +47,8 @@ class Wanted(NamedTuple):
     prompt: str
     options: AskKeywords
     form: JsonForm = JsonForm()
+    place: str = "messages"
+    """The field that the question stands in."""
 
 
 class Agreed(NamedTuple):
@@ -120,7 +123,7 @@ class Asker:
         self._metrics.count_verdict(answer, told.usage, seconds)
         field = dicast_field(answer, told)
         if answer.answer is None:
-            raise _undetermined(answer, field, watch)
+            raise _undetermined(answer, field, watch, wanted.place)
         text = document_of(wanted.form, answer.answer)
         if extra := extra_fields(wanted.form, text):
             message = f"The agreed answer has fields that the schema does not allow: {', '.join(extra[:8])}."
@@ -276,6 +279,10 @@ class _Watch:
         """Whether the prompt's length alone kept the quorum from being reached."""
         return self._is_short_by(DeclineReason.CONTEXT_LENGTH_EXCEEDED)
 
+    def is_out_of_reach(self) -> bool:
+        """Whether members could not fetch the question, which is too long to be sent to them."""
+        return self._is_short_by(DeclineReason.QUESTION_MISSING)
+
     def is_busy(self, answer: Answer) -> bool:
         """Whether it was not reached because members had no slot free."""
         return answer.reason == Reason.QUORUM_NOT_REACHED and self._is_short_by(DeclineReason.BUSY)
@@ -293,11 +300,18 @@ def _core_of(answer: Answer) -> dict[str, str]:
     return {key: one.answer for key, one in answer.reveals.items() if statuses.get(key) is Status.CORE}
 
 
-def _undetermined(answer: Answer, field: dict[str, Any], watch: _Watch) -> GatewayError:
+def _undetermined(answer: Answer, field: dict[str, Any], watch: _Watch, place: str) -> GatewayError:
     verdict = answer.verdict
     if watch.is_too_long():
         message = "The prompt is longer than the models that were asked can read. Shorten it."
-        return GatewayError("context_length_exceeded", message, field="messages", told=field)
+        return GatewayError("context_length_exceeded", message, field=place, told=field)
+    if watch.is_out_of_reach():
+        message = (
+            f"A prompt over {PROMPT_BYTES_MAX} bytes is fetched by those who are asked, and they could not "
+            "reach the gateway's node. Shorten it, or let that node listen (transports.websocket.listen)."
+        )
+        told = {**field, "declined": watch.declined()}
+        return GatewayError("context_length_exceeded", message, field=place, told=told)
     if watch.is_busy(answer):
         message = "The nodes that were asked had no slot free for as long as the question may take."
         return GatewayError("overloaded", message, told=field)

@@ -64,6 +64,8 @@ class Conversation(msgspec.Struct, frozen=True):
     system: str
     history: tuple[Message, ...]
     prompt: str
+    place: str = "messages"
+    """The field that the turns stand in, as the dialect calls it."""
 
 
 _TEXTS = frozenset({"text", "input_text", "output_text"})
@@ -75,26 +77,26 @@ def text_of(content: Content, field: str) -> str:
     return _Reader().text(content, field)
 
 
-def conversation(turns: list[Turn], instructions: str = "") -> Conversation:
-    """The conversation of these turns, the last of them the user's. Raises GatewayError."""
+def conversation(turns: list[Turn], instructions: str = "", place: str = "messages") -> Conversation:
+    """The conversation of these turns of the field `place`, the last the user's. Raises GatewayError."""
     if not turns:
-        raise invalid("messages", "there are none.")
+        raise invalid(place, "there are none.")
     if len(turns) > TURNS_MAX:
-        raise too_long(f"The conversation has {len(turns)} messages; at most {TURNS_MAX} travel.")
+        raise too_long(f"The conversation has {len(turns)} messages; at most {TURNS_MAX} travel.", place)
     reader = _Reader()
-    messages = [reader.message(turn, f"messages[{number}]") for number, turn in enumerate(turns)]
+    messages = [reader.message(turn, f"{place}[{number}]") for number, turn in enumerate(turns)]
     *earlier, last = messages
     if last.role != "user":
-        raise unsupported(f"messages[{len(earlier)}]", "The last message must be the user's.")
+        raise unsupported(f"{place}[{len(earlier)}]", "The last message must be the user's.")
     if not instructions and earlier and earlier[0].role == "system":
         instructions, earlier = earlier[0].content, earlier[1:]
-    check_size([*earlier, last, Message("system", instructions)])
-    return Conversation(instructions, tuple(earlier), last.content)
+    check_size([*earlier, last, Message("system", instructions)], place)
+    return Conversation(instructions, tuple(earlier), last.content, place)
 
 
-def too_long(message: str) -> GatewayError:
+def too_long(message: str, place: str) -> GatewayError:
     """The refusal of what does not fit, instead of cutting it."""
-    return GatewayError("context_length_exceeded", f"{message} Shorten it.", field="messages")
+    return GatewayError("context_length_exceeded", f"{message} Shorten it.", field=place)
 
 
 class _Reader:
@@ -152,11 +154,12 @@ class _Reader:
         return f"The function {name} returned: {text}" if name else f"The function returned: {text}"
 
 
-def check_size(messages: list[Message]) -> None:
+def check_size(messages: list[Message], place: str) -> None:
     """Refuse more than a request can carry; raises GatewayError."""
     try:
         size = sum(len(message.content.encode()) for message in messages)
     except UnicodeEncodeError as error:
-        raise invalid("messages", "a text holds half a character (a lone surrogate).") from error
+        raise invalid(place, "a text holds half a character (a lone surrogate).") from error
     if size > ATTACHED_PROMPT_BYTES_MAX:
-        raise too_long(f"The messages have {size} bytes; at most {ATTACHED_PROMPT_BYTES_MAX} travel.")
+        told = f"The messages have {size} bytes; at most {ATTACHED_PROMPT_BYTES_MAX} travel."
+        raise too_long(told, place)

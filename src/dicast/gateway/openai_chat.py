@@ -136,13 +136,13 @@ def with_form(said: Conversation, options: AskKeywords, form: JsonForm, offered:
             raise unsupported("response_format", "An answer is a call or of this form; ask for one of them.")
         system = f"{said.system}\n\n{offered.instructions()}".strip()
         form = offered.form()
-        check_size([*said.history, Message("user", said.prompt), Message("system", system)])
+        check_size([*said.history, Message("user", said.prompt), Message("system", system)], said.place)
     options.update(AskKeywords(system=system, history=said.history, schema=form.schema))
     if options.get("exact") or options.get("fuzzy"):
         form = JsonForm(form.schema, closed=form.closed if options.get("fuzzy") else ())
     else:
         options.update(AskKeywords(exact=form.exact, fuzzy=form.fuzzy))
-    return Wanted(said.prompt, options, form)
+    return Wanted(said.prompt, options, form, said.place)
 
 
 def said_by(agreed: Agreed, offered: Offer) -> tuple[str, Call | None]:

@@ -52,7 +52,8 @@ class CompletionRoute:
         """One completion."""
         body = await read_body(request, CompletionRequest, self._parts.budgets.body_s)
         options = options_of(body, request, NEUTRAL, body.max_tokens)
-        wanted = Wanted(conversation([Turn("user", _prompt(body.prompt))]).prompt, options)
+        said = conversation([Turn("user", _prompt(body.prompt))], place="prompt")
+        wanted = Wanted(said.prompt, options, place=said.place)
         if body.stream:
             wanted = reading_along(request, frame_of_stream(body.dicast, body.stream_options), wanted)
             return await self._parts.stream(request, wanted, _Telling(body))

@@ -143,7 +143,7 @@ def _wanted(body: ResponsesRequest, request: Request, offered: Offer) -> Wanted:
         options["max_tokens"] = body.max_output_tokens
     if body.temperature is not None:
         options["temperature"] = body.temperature
-    said = conversation(_turns(body.input), body.instructions or "")
+    said = conversation(_turns(body.input), body.instructions or "", "input")
     return with_form(said, options, json_form(_format(body.text.format)), offered)
 
 
