@@ -137,7 +137,8 @@ async def _both_ways() -> AsyncGenerator[tuple[Process, Ask, Ask]]:
     body = {"model": "any", "messages": [{"role": "user", "content": QUESTION}], "dicast": {"quorum": 1}}
     with _served() as (folder, url, process):
         client = AsyncClient(folder)
-        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)  # as OpenAI's client has
+        async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as http:
 
             async def direct() -> None:
                 assert (await client.ask(QUESTION, quorum=1)).is_accepted

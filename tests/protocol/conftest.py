@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from dicast.base.hashing import sha256
 from dicast.base.types import NodeId, Now
 from dicast.consensus.frame import Frame
 from dicast.embedders.memory import MemoryEmbedder
+from dicast.protocol.effects import Effects
+from dicast.protocol.envelope import Packet, decode_body
 from dicast.protocol.inputs import (
     Asked,
     BeaconSeen,
@@ -26,7 +29,7 @@ from dicast.protocol.inputs import (
     Question,
     TimeReached,
 )
-from dicast.protocol.messages import Kind, Message, OfferedModel, Role
+from dicast.protocol.messages import Body, Kind, Message, OfferedModel, Role
 from dicast.protocol.node import Node
 from dicast.protocol.outputs import (
     Batch,
@@ -190,6 +193,19 @@ class Network:
 
     def ask(self, host: Host, question: Question, ask_id: str = "a") -> None:
         self.give(host, Asked(ask_id, question))
+
+
+@pytest.fixture(autouse=True)
+def spoken_as_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own roles hear what we meant, others what the packet says: in every test these are the same."""
+    speak = Effects.speak
+
+    def checked(self: Effects, body: Body, *rest: Any, **more: Any) -> Packet:
+        packet = speak(self, body, *rest, **more)
+        assert repr(decode_body(packet, self._secret)) == repr(body)
+        return packet
+
+    monkeypatch.setattr(Effects, "speak", checked)
 
 
 @pytest.fixture

@@ -51,7 +51,8 @@ class Metrics:
         self._rejections = counter(
             "dicast_rejections", "Questions the node refused or could not finish, by its reason.", ("reason",)
         )
-        self._tokens = counter("dicast_tokens", "Tokens as the winners counted them.", ("kind",))
+        tokens = counter("dicast_tokens", "Tokens as the winners counted them.", ("kind",))
+        self._prompt, self._completion = tokens.labels("prompt"), tokens.labels("completion")
         self._seconds = histogram("dicast_verdict_seconds", "Time to the verdict.", buckets=VERDICT_BUCKETS_S)
         self._first_token = histogram(
             "dicast_first_token_seconds",
@@ -105,8 +106,8 @@ class Metrics:
             self._agreement.observe(answer.verdict.ball_size / answer.verdict.n)
         if usage is not None:
             self._first_token.observe(usage.first_token_ms / 1000)
-            self._tokens.labels("prompt").inc(usage.prompt_tokens)
-            self._tokens.labels("completion").inc(usage.completion_tokens)
+            self._prompt.inc(usage.prompt_tokens)
+            self._completion.inc(usage.completion_tokens)
 
     def count_first_token(self, came_s: float) -> None:
         """A question that came then, by the monotonic clock, has its first provisional token."""

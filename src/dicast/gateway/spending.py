@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dicast.base.errors import AdapterError
+from dicast.gateway.asked_rounds import AskedRounds
 from dicast.gateway.errors import GatewayError
 from dicast.gateway.keys import KeyRecord
 
@@ -38,7 +39,7 @@ class Spent(NamedTuple):
 
 
 class Bill:
-    """One question: its round is counted when it begins, its tokens when they are known."""
+    """One question: what it took so far, at least one round."""
 
     def __init__(self) -> None:
         self.rounds = 1
@@ -54,7 +55,9 @@ class Ledger:
 
     def __init__(self, state_dir: Path | None = None, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._promised: dict[str, int] = {}
+        self._open: dict[str, tuple[int, int]] = {}
+        """Rounds and tokens that the open questions of a key may take: they count, unwritten."""
+        self._today = (0, "")
         path = ":memory:" if state_dir is None else str(state_dir / USAGE_FILE)
         try:
             if state_dir is not None:  # first, as SQLite gives the files beside it the mode of this one
@@ -62,6 +65,7 @@ class Ledger:
                 Path(path).chmod(0o600)
             self._file = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             self._prepare()
+            self.rounds = AskedRounds(self._file)
         except (sqlite3.Error, OSError) as error:
             raise AdapterError(
                 "usage_unusable", f"{path} cannot be used: {error}.", "Move it away; a new one is made."
@@ -76,27 +80,25 @@ class Ledger:
         if record is None or (record.tokens_per_day is None and record.rounds_per_day is None):
             return
         rounds, tokens = self.today(record.id)
-        if record.rounds_per_day is not None and rounds >= record.rounds_per_day:
+        open_rounds, open_tokens = self._open.get(record.id, (0, 0))
+        if record.rounds_per_day is not None and rounds + open_rounds >= record.rounds_per_day:
             raise self._refusal(f"{record.rounds_per_day} rounds")
-        promised = self._promised.get(record.id, 0)
-        if record.tokens_per_day is not None and tokens + promised >= record.tokens_per_day:
+        if record.tokens_per_day is not None and tokens + open_tokens >= record.tokens_per_day:
             raise self._refusal(f"{record.tokens_per_day} tokens")
 
     @contextmanager
     def spending(self, record: KeyRecord | None, max_tokens: int) -> Generator[Bill]:
-        """One question of a key. While it is open, all that it may take counts as spent."""
+        """One question of a key. While it is open all that it may take counts as spent; then what it took is
+        written, before anybody is told its answer."""
         self.check(record)
         bill = Bill()
         key = NOBODY if record is None else record.id
-        self._promised[key] = self._promised.get(key, 0) + max_tokens
-        self._add(record, 1, 0)
+        self._promise(key, 1, max_tokens)
         try:
             yield bill
         finally:
-            self._promised[key] -= max_tokens
-            if not self._promised[key]:
-                del self._promised[key]
-            self._add(record, bill.rounds - 1, bill.tokens)
+            self._promise(key, -1, -max_tokens)
+            self._add(record, bill.rounds, bill.tokens)
 
     def today(self, key: str) -> tuple[int, int]:
         """Rounds and tokens of a key since 00:00 UTC."""
@@ -131,9 +133,13 @@ class Ledger:
         )
         self._file.execute("DELETE FROM usage WHERE day < ?", (self._day(-DAYS_KEPT),))
 
+    def _promise(self, key: str, rounds: int, tokens: int) -> None:
+        before = self._open.pop(key, (0, 0))
+        after = (before[0] + rounds, before[1] + tokens)
+        if after != (0, 0):
+            self._open[key] = after
+
     def _add(self, record: KeyRecord | None, rounds: int, tokens: int) -> None:
-        if not rounds and not tokens:
-            return
         key, name = (NOBODY, "") if record is None else (record.id, record.name)
         self._file.execute(
             "INSERT INTO usage VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name, "
@@ -142,7 +148,10 @@ class Ledger:
         )
 
     def _day(self, offset: int = 0) -> str:
-        return time.strftime("%Y-%m-%d", time.gmtime(self._clock() + offset * DAY_S))
+        number = int(self._clock()) // DAY_S + offset
+        if self._today[0] != number:  # spelling it takes as long as writing it down
+            self._today = number, time.strftime("%Y-%m-%d", time.gmtime(number * DAY_S))
+        return self._today[1]
 
     def _refusal(self, limit: str) -> GatewayError:
         reset = self.reset_unix_s()

@@ -14,7 +14,8 @@ from dicast.protocol.settings import Identity
 
 
 class Effects:
-    """The effects of one input, in order. `spoken` holds our own new packets: our own roles hear them too."""
+    """The effects of one input, in order. `spoken` holds our own new packets and what they say: our own roles
+    hear them too, and need not decode them."""
 
     def __init__(self, identity: Identity, topic: str, secret: NetworkSecret | None = None) -> None:
         self._identity = identity
@@ -25,7 +26,7 @@ class Effects:
         self._runs: list[Run] = []
         self._reports: list[Report] = []
         self._errands: list[Errand] = []
-        self.spoken: deque[Packet] = deque()
+        self.spoken: deque[tuple[Packet, Body]] = deque()
 
     def put(self, table: Table, key: str, value: bytes) -> None:
         """Make a record durable before anything of this batch is sent."""
@@ -46,7 +47,7 @@ class Effects:
         tags = tags_for(KINDS[type(body)], self._topic, now, predecessor, addressees)
         packet = sign_packet(self._identity.key, body, tags, now, self._secret)
         self._sends.append(Send(packet.wire))
-        self.spoken.append(packet)
+        self.spoken.append((packet, body))
         return packet
 
     def repeat(self, wire: bytes) -> None:
