@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+_SPEC = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+_HOOK = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_HOOK)
+missing_pages = _HOOK.missing_pages
 
 
 @pytest.fixture
@@ -44,4 +52,28 @@ def test_without_the_pages_there_is_no_wheel(sources: Path) -> None:
     shutil.rmtree(sources / "src/dicast/web")
     built = build(sources)
     assert built.returncode != 0
+    assert "index.html is missing" in built.stderr
     assert "run `make web` first" in built.stderr
+
+
+def test_whatever_part_of_the_pages_is_missing_there_is_no_wheel() -> None:
+    pages = ROOT / "src/dicast/web"
+    names = sorted(path.relative_to(pages).as_posix() for path in pages.rglob("*") if path.is_file())
+    assert {Path(name).suffix for name in names} == {".html", ".js", ".css", ".svg", ".txt", ".json"}
+    assert missing_pages(pages) == []
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(pages, Path(folder) / "web"))
+        for name in names:
+            (copy / name).rename(copy / "away")
+            assert missing_pages(copy) == [name]
+            (copy / "away").rename(copy / name)
+        (copy / names[0]).write_bytes(b"")
+        assert missing_pages(copy) == [names[0]]
+
+
+def test_a_wheel_without_a_script_is_refused(sources: Path) -> None:
+    (script,) = (sources / "src/dicast/web/assets").glob("index-*.js")
+    script.unlink()
+    built = build(sources)
+    assert built.returncode != 0
+    assert f"assets/{script.name} is missing" in built.stderr

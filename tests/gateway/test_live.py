@@ -274,4 +274,11 @@ async def test_a_node_that_is_gone_is_told_once(live) -> None:
         _, taken = await listener.take(5)
     assert [said.type for said in taken] == ["node_down"]
     assert await listener.take(10 * TICK_S) == (0, ())
+    late = live.listen(Filter())
+    missed, (told,) = await late.take(0)
+    assert (missed, told.type, json.loads(told.text)["data"]) == (
+        0,
+        "node_down",
+        json.loads(taken[0].text)["data"],
+    )
     live.close()

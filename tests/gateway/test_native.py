@@ -85,6 +85,14 @@ def test_answers_that_differ_lie_apart_and_nobody_wins(place) -> None:
     assert 0 < shown["layout"]["shown"] <= 1
 
 
+def test_answers_that_are_compared_by_equality_have_no_place_among_distances(place) -> None:
+    asked = ask(place, "echo 法国的首都是巴黎。")
+    shown = get(place, f"/api/rounds/{asked['request_id']}")
+    assert shown["round"]["outcome"] == "accepted"
+    places = [(one["x"], one["y"], one["distance"], one["in_ball"]) for one in shown["answers"]]
+    assert places == [(None, None, None, True)] * 3
+
+
 def test_rounds_come_in_pages(place) -> None:
     asked = [ask(place, f"echo {number}")["request_id"] for number in range(3)]
     seen: list[str] = []

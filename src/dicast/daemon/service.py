@@ -26,6 +26,7 @@ from dicast.daemon.settings_view import Origins, settings_view
 from dicast.daemon.settling import Settling
 from dicast.daemon.tellings import Listening, LogLine, Told
 from dicast.protocol.directory import Peer
+from dicast.protocol.errand import Phase
 from dicast.protocol.outputs import CertificateReady, PacketRefused, PeerSeen, StreamRestarted, Token
 from dicast.protocol.records import Table
 from dicast.protocol.settings import NodeSettings
@@ -108,7 +109,7 @@ class Service:
             models=own.models,
             embedders=own.embedders,
             peers=len(node.peers()),
-            open_rounds=len(node.rounds()),
+            open_rounds=sum(view.step != Phase.OVER for view in node.rounds()),
             transports=tuple(self._transports()),
             inputs=counts.inputs,
             packets_received=counts.packets_received,

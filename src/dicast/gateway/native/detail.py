@@ -79,6 +79,12 @@ class Plane(NamedTuple):
     layout: Layout
     center: int
 
+    def distance(self, place: int) -> int | None:
+        """To the centre; None where equality decides and not distance."""
+        pair = self.readings[place], self.readings[self.center]
+        is_measured = self.embedder is None or all(reading.compared for reading in pair)
+        return int(self.apart[self.center, place]) if is_measured else None
+
 
 def detail_of(papers: Papers) -> RoundDetail:
     """Everything that the packets tell. Takes up to seconds for 256 long answers: call it in a thread."""
@@ -224,7 +230,8 @@ def _answers(papers: Papers, talk: Talk, plane: Plane | None) -> tuple[AnswerVie
     for author, (_, reveal) in sorted(talk.reveals.items()):
         status = None if verdict is None else verdict.statuses.get(author)
         place = places.get(author)
-        point = None if plane is None or place is None else plane.layout.points[place]
+        distance = None if plane is None or place is None else plane.distance(place)
+        point = None if plane is None or place is None or distance is None else plane.layout.points[place]
         views.append(
             AnswerView(
                 node_id=author,
@@ -239,7 +246,7 @@ def _answers(papers: Papers, talk: Talk, plane: Plane | None) -> tuple[AnswerVie
                 is_winner=verdict is not None and verdict.winner == author,
                 x=None if point is None else float(point[0]),
                 y=None if point is None else float(point[1]),
-                distance=None if plane is None or place is None else int(plane.apart[plane.center, place]),
+                distance=distance,
                 ticket=_ticket(papers, talk, author, reveal),
             )
         )

@@ -137,6 +137,7 @@ class Live:
         self._tick: asyncio.TimerHandle | None = None
         self._following: asyncio.Task[None] | None = None
         self.is_down = False
+        self._lost = ""
         self.on_event: Callable[[Event], None] | None = None
         """Is handed what the node tells, when somebody listens."""
 
@@ -154,6 +155,8 @@ class Live:
         listener = Listener(wanted, self._forget)
         for said in self._since(last_id):
             listener.offer(said)
+        if self.is_down:
+            listener.offer(self._down())
         self._listeners.add(listener)
         return listener
 
@@ -237,8 +240,14 @@ class Live:
 
     def _lose(self, reason: str) -> None:
         if not self.is_down:
-            self.is_down = True
+            self.is_down, self._lost = True, reason
             self.tell(NODE_DOWN, {"reason": reason})
+
+    def _down(self) -> Said:
+        """For those who come when the node is gone already; it has no id: nothing can be resumed there."""
+        told = {"id": "", "at_unix_ms": int(self._clock() * 1000), "type": NODE_DOWN}
+        text = msgspec.json.encode({**told, "data": {"reason": self._lost}})
+        return Said(0, NODE_DOWN, "", text, b"data: " + text + b"\n\n")
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Listening):
