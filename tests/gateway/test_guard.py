@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import stat
 from contextlib import suppress
 from typing import Any
@@ -28,6 +29,7 @@ from dicast.gateway.keys import KEYS_MAX, KeyFile, KeyRecord, Limits, Scope
 from dicast.gateway.metrics import Metrics
 from dicast.gateway.parts import Parts
 from dicast.gateway.server import Address, check_address, host_names
+from dicast.protocol.certificate import verify
 
 BODY = {"model": "memory", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -125,6 +127,26 @@ def test_a_key_does_what_its_scopes_say(public_place) -> None:
     refused = httpx.get(f"{url}/metrics", headers=asks)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
     assert httpx.post(f"{url}/v1/chat/completions", json=BODY, headers=asks).status_code == 200
+    for key, scopes in ((looks, ["read"]), (asks, ["infer"])):
+        assert httpx.get(f"{url}/api/session", headers=key).json()["scopes"] == scopes
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_key_that_only_asks_gets_the_certificates_of_its_own_rounds(public_place, stream: bool) -> None:
+    asks, other = ({"x-api-key": public_place.key(Scope.INFER)} for _ in range(2))
+    url = public_place.url
+    body = {"prompt": "hello", "temperature": 0}
+    told = httpx.post(f"{url}/api/ask", json={**body, "stream": stream}, headers=asks, timeout=60).text
+    (path,) = set(re.findall(r"/api/certificates/[0-9a-f]{64}", told))
+    ahead, summary = (httpx.get(url + one, headers=asks) for one in (path, f"{path}/summary"))
+    assert verify(ahead.content, None).request_id == summary.json()["request_id"]
+    looks = {"x-api-key": public_place.key(Scope.READ)}
+    assert httpx.get(url + path, headers=looks).content == ahead.content
+    for one in (path, f"{path}/summary", path[:-64] + "0" * 64):
+        refused = httpx.get(url + one, headers=other)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
+    for one in ("/api/certificates", "/api/rounds"):
+        assert httpx.get(url + one, headers=asks).status_code == 403
 
 
 def test_rates_are_counted_in_one_place_for_all_dialects(public_place) -> None:
@@ -193,7 +215,7 @@ def test_keys_are_stored_as_hashes_that_only_the_owner_reads(tmp_path) -> None:
     assert key.removeprefix("dicast-") not in path.read_text()
     found = KeyFile(tmp_path).find(key)
     assert found is not None
-    assert (found.name, found.scopes, found.created_unix_s) == ("laptop", (Scope.INFER, Scope.READ), 7)
+    assert (found.name, found.scopes, found.created_unix_s) == ("laptop", (Scope.INFER,), 7)
     assert keys.find(key + "x") is None
     assert [one.id for one in keys.revoke("laptop")] == [found.id]
     assert keys.find(key) is None

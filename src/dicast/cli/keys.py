@@ -54,8 +54,9 @@ def create(
     name
         What to call it.
     scope
-        What it may do: infer asks, read looks, admin makes and revokes keys; may be given several times.
-        Left out: infer and read.
+        What it may do: infer asks, and gets the certificates of what it asked; read sees everybody's
+        questions and answers, as the dashboard does; admin makes and revokes keys. May be given several
+        times. Left out: infer.
     """
     common.paths().prepare()
     scopes = tuple(Scope(one) for one in scope)

@@ -14,7 +14,7 @@ from dicast.gateway.file_routes import FileRoutes
 from dicast.gateway.guard import Access, Guard, Rules
 from dicast.gateway.keys import Scope
 from dicast.gateway.native.routes import native_routes
-from dicast.gateway.native.table import SCOPES
+from dicast.gateway.native.table import ALSO, SCOPES
 from dicast.gateway.node_routes import NodeRoutes
 from dicast.gateway.openai_chat import ChatRoute
 from dicast.gateway.openai_completions import CompletionRoute
@@ -47,6 +47,7 @@ RULES = Rules(
         **SCOPES,
     },
     public=frozenset({"GET /healthz", "GET /", "GET /assets/{path:path}"}),
+    also=ALSO,
 )
 
 

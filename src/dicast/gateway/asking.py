@@ -120,6 +120,7 @@ class Asker:
                     raise await self._refusal(error, options) from error
                 told = told_by(answer)
                 bill.pay(answer.attempts, told.tokens)
+        self.ledger.rounds.keep(spender, answer.request_id)
         self._metrics.count_verdict(answer, told.usage, seconds)
         field = dicast_field(answer, told)
         if answer.answer is None:

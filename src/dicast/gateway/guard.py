@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import msgspec
 from starlette.datastructures import Headers
@@ -32,12 +33,21 @@ CALLERS_MAX = 20_000
 
 
 class Rules:
-    """What each `METHOD /path` needs; a route that stands in neither is closed to everybody."""
+    """What each `METHOD /path` needs; a route that stands in neither is closed to everybody.
 
-    def __init__(self, scopes: Mapping[str, KeyScope], public: frozenset[str]) -> None:
+    `also` names scopes that let in as well, to routes that tell such a key only of what is its own.
+    """
+
+    def __init__(
+        self,
+        scopes: Mapping[str, KeyScope],
+        public: frozenset[str],
+        also: Mapping[str, tuple[KeyScope, ...]] = MappingProxyType({}),
+    ) -> None:
         assert len(public) <= PUBLIC_MAX, "too many public routes"
         self.scopes = scopes
         self.public = public
+        self.also = also
 
     def allows(self, rule: str) -> bool:
         """Whether anybody at all may use it."""
@@ -152,8 +162,8 @@ class Guard:
         needed = self._rules.scopes.get(rule)
         if needed is None:
             raise GatewayError("route_closed", "This route is open to nobody.")
-        if not caller.is_allowed(needed):
-            raise GatewayError("scope_missing", f"This needs a key with the scope {needed.value}.")
+        if not any(map(caller.is_allowed, (needed, *self._rules.also.get(rule, ())))):
+            raise scope_missing(needed)
         if caller.record is not None:
             self._access.rates.take(caller.record)
         return caller
@@ -199,6 +209,12 @@ class Access:
         if record is None:
             raise GatewayError("key_invalid", "This key is unknown or was revoked.")
         return Caller(record, self._keys, key)
+
+
+def scope_missing(needed: KeyScope) -> GatewayError:
+    """The refusal of a key that may do something else."""
+    told = f"This needs a key with the scope {needed}: `dicast keys create NAME --scope {needed}` makes one."
+    return GatewayError("scope_missing", told)
 
 
 def _found(keys: KeyFile, key: str) -> KeyRecord | None:

@@ -85,7 +85,7 @@ class KeyFile:
                 id=secrets.token_hex(4),
                 name=name,
                 digest=_digest(key),
-                scopes=tuple(dict.fromkeys(scopes)) or (Scope.INFER, Scope.READ),
+                scopes=tuple(dict.fromkeys(scopes)) or (Scope.INFER,),
                 rate_per_minute=limits.requests_per_minute,
                 created_unix_s=now_unix_s,
                 tokens_per_day=limits.tokens_per_day,

@@ -29,7 +29,7 @@ class KeyWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A key to make; limits that are null do not exist."""
 
     name: Name
-    scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=3)] = (Scope.INFER, Scope.READ)
+    scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=3)] = (Scope.INFER,)
     requests_per_minute: Annotated[int, msgspec.Meta(ge=1, le=RATE_MAX)] = RATE_DEFAULT
     tokens_per_day: Spending | None = None
     rounds_per_day: Spending | None = None

@@ -14,11 +14,13 @@ from starlette.responses import Response
 from dicast.base.nip19 import encode_npub
 from dicast.daemon.history import HistoryPage, Papers, Wanted
 from dicast.gateway.errors import GatewayError
+from dicast.gateway.guard import scope_missing
+from dicast.gateway.keys import Scope
 from dicast.gateway.native.detail import detail_of
 from dicast.gateway.native.node_records import Found, NodeView
 from dicast.gateway.native.queries import CertificatesQuery, RoundsQuery, SearchQuery, read_query
 from dicast.gateway.native.records import CertificateSummary, RoundPage
-from dicast.gateway.parts import Parts
+from dicast.gateway.parts import Parts, caller_of
 from dicast.gateway.replies import json_response
 from dicast.gateway.told import CERTIFICATE_PATH
 from dicast.protocol.certificate import CertificateError, Verification, verify
@@ -83,14 +85,12 @@ class RoundRoutes:
 
     async def certificate(self, request: Request) -> Response:
         """The certificate of a round, as `dicast verify` reads it."""
-        request_id = checked_id(request, "certificate_missing")
-        content = await self._parts.client.certificate(request_id)
+        _, content = await self._certificate(request)
         return Response(content, media_type="application/json")
 
     async def checked(self, request: Request) -> Response:
         """What the gateway's own check of a certificate says."""
-        request_id = checked_id(request, "certificate_missing")
-        content = await self._parts.client.certificate(request_id)
+        request_id, content = await self._certificate(request)
         async with self._working:
             return json_response(await asyncio.to_thread(check_certificate, request_id, content))
 
@@ -107,6 +107,14 @@ class RoundRoutes:
         models = {*status.models, *(model for peer in peers for model in peer.models)}
         names = sorted(model for model in models if text in model.casefold())
         return json_response(Found(page.items, tuple(found[: query.limit]), tuple(names[: query.limit])))
+
+    async def _certificate(self, request: Request) -> tuple[str, bytes]:
+        """The one that is wanted: keys that only ask get those of their own rounds. Raises GatewayError."""
+        request_id, caller = checked_id(request, "certificate_missing"), caller_of(request)
+        rounds = self._parts.asker.ledger.rounds
+        if not caller.is_allowed(Scope.READ) and not rounds.is_of(caller.record, request_id):
+            raise scope_missing(Scope.READ)
+        return request_id, await self._parts.client.certificate(request_id)
 
 
 def checked_id(request: Request, code: str) -> str:

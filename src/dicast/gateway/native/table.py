@@ -27,6 +27,8 @@ class Spec(NamedTuple):
     media: tuple[str, ...] = (JSON,)
     lacks: str = ""
     """The code of the 404 for what is not there."""
+    also: tuple[Scope, ...] = ()
+    """Scopes that are enough for what is the key's own."""
 
 
 _READ, _ASK, _ADMIN = Scope.READ, Scope.INFER, Scope.ADMIN
@@ -34,7 +36,13 @@ _FILES = ("application/jsonl", "text/csv")
 
 SPECS: tuple[Spec, ...] = (
     Spec("GET /api/status", _READ, "How node and gateway are doing.", node_records.NodeStatus),
-    Spec("GET /api/session", _READ, "Who asks, and what that key may do.", node_records.Session),
+    Spec(
+        "GET /api/session",
+        _READ,
+        "Who asks, and what that key may do.",
+        node_records.Session,
+        also=(_ASK, _ADMIN),
+    ),
     Spec("GET /api/peers", _READ, "Every live node, small, for maps.", node_records.PeerMap),
     Spec("GET /api/nodes", _READ, "Every live node.", node_records.NodeList),
     Spec("GET /api/nodes/{node_id}", _READ, "One live node.", node_records.NodeView, lacks="node_missing"),
@@ -58,6 +66,7 @@ SPECS: tuple[Spec, ...] = (
         _READ,
         "A certificate, as `dicast verify` reads it.",
         lacks="certificate_missing",
+        also=(_ASK,),
     ),
     Spec(
         "GET /api/certificates/{request_id}/summary",
@@ -65,6 +74,7 @@ SPECS: tuple[Spec, ...] = (
         "What the gateway's own check of a certificate says.",
         records.CertificateSummary,
         lacks="certificate_missing",
+        also=(_ASK,),
     ),
     Spec(
         "GET /api/search",
@@ -91,3 +101,4 @@ SPECS: tuple[Spec, ...] = (
     Spec("DELETE /api/keys/{key_id}", _ADMIN, "Revoke a key.", node_records.KeyList, lacks="key_missing"),
 )
 SCOPES: dict[str, Scope] = {spec.rule: spec.scope for spec in SPECS}
+ALSO: dict[str, tuple[Scope, ...]] = {spec.rule: spec.also for spec in SPECS if spec.also}
