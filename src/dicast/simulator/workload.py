@@ -29,6 +29,8 @@ BEACON_ROUNDS_AHEAD = 2
 """A round that is not public anywhere yet, whatever the clocks say."""
 HEALTHY = 1_000
 """Number of the question after the faults."""
+BATCH = 100
+"""Number of the first question of a batch."""
 PERCENTAGES_BP = (5_100, 5_700, 6_600, 7_000, 8_000)
 CANCELLED_PM = 120
 """Questions in a thousand whose asker loses interest."""
@@ -36,6 +38,12 @@ LARGE_PM = 120
 """Questions in a thousand that are too long for a packet."""
 LARGE_BYTES_MAX = 96 * 1024
 """Several sealed pieces; more would only take time."""
+BATCHES_PM = 120
+"""Worlds in a thousand in which somebody has more questions than the node that it asks has slots."""
+BATCH_ASKS = 12
+"""More than slots and places to wait for one, mostly."""
+BATCH_AFTER_MS = 1_500
+"""After the first of them, so that the node knows how long they take."""
 ENCRYPTED_PM = 500
 """Listed and drawn questions in a thousand that are encrypted."""
 GATES = ("numbers", "entities", "polarity")
@@ -47,6 +55,7 @@ def draw_asks(seed: int, hosts: list[Host], faults: Faults) -> list[Ask]:
     asks = [_troubled(dice, hosts, faults, number) for number in range(dice.between(1, ASKS_MAX))]
     impatient = Dice(seed, "cancel")
     discreet = Dice(seed, "encrypted")
+    asks += _batch(Dice(seed, "batch"), hosts)
     asks = [*(_cancelled(impatient, asked) for asked in asks), _healthy(dice, hosts, faults)]
     verbose = Dice(seed, "large")
     return [_large(verbose, _encrypted(discreet, asked)) for asked in asks]
@@ -136,6 +145,20 @@ def _troubled(dice: Dice, hosts: list[Host], faults: Faults, number: int) -> Ask
             beacon_round=beacon_round(at_ms) + BEACON_ROUNDS_AHEAD if admission == "drawn" else 0,
         ),
     )
+
+
+def _batch(dice: Dice, hosts: list[Host]) -> list[Ask]:
+    """Many questions of one host to one member, at once."""
+    if not dice.chance(BATCHES_PM):
+        return []
+    member = dice.pick([host for host in hosts if host.machine.settings.roles]).machine.node_id
+    asker = dice.pick(hosts).index
+    asks: list[Ask] = []
+    for number in range(BATCH_ASKS):
+        at_ms = FIRST_ASK_MS + (BATCH_AFTER_MS + dice.below(100) if number else 0)
+        asked = question(f"Which tree is line {number}?", frame_for(dice, 1), 1, members=(member,))
+        asks.append(ask(at_ms, asker, BATCH + number, asked))
+    return asks
 
 
 def _healthy(dice: Dice, hosts: list[Host], faults: Faults) -> Ask:
