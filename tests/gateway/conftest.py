@@ -56,7 +56,7 @@ JSON_ANSWER = {"city": "Paris", "people": 2}
 
 
 class SayingEngine(MemoryEngine):
-    """Answers by what the prompt begins with; `hold` waits until it is cancelled, `first` all but one."""
+    """Answers by what the prompt begins with; `hold` waits until it is cancelled, `talk` says all before."""
 
     def __init__(self, number: int) -> None:
         super().__init__(self._say)
@@ -84,7 +84,8 @@ class SayingEngine(MemoryEngine):
         match job.messages[-1].content.split(" ")[0]:
             case "hold":
                 await asyncio.Event().wait()
-            case "first" if self._number:
+            case "talk":
+                on_text(SENTENCE)
                 await asyncio.Event().wait()
             case "long":
                 raise too_long(self.name, 9_999, 8_192)

@@ -337,15 +337,21 @@ def test_no_cell_is_run_by_a_spreadsheet(value: Any, cell: str) -> None:
 def test_who_reads_along_and_leaves_before_the_verdict_pays_for_what_was_read(public_place) -> None:
     made = public_place.keys.create("hasty", (Scope.INFER, Scope.READ), Limits(600, 5, None), 0)
     headers = {"x-api-key": made.secret}
-    chat = {"model": "any", "messages": [{"role": "user", "content": "first"}], "stream": True}
+    chat = {"model": "any", "messages": [{"role": "user", "content": "talk"}], "stream": True}
     url = f"{public_place.url}/v1/chat/completions"
     with httpx.stream("POST", url, json=chat, headers=headers, timeout=60) as response:
-        assert any('"provisional":true' in line for line in response.iter_lines())
+        told = ""
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                told += json.loads(line[6:])["choices"][0]["delta"].get("content", "")
+            if told == SENTENCE:
+                break
+        assert told == SENTENCE
     give_up_s = time.monotonic() + 60
     while not (spent := httpx.get(f"{public_place.url}/api/usage", headers=headers).json()["items"])[0][
         "tokens"
     ]:
         assert time.monotonic() < give_up_s, "nothing was counted"
-    assert (spent[0]["rounds"], spent[0]["tokens"]) == (1, 12)  # 48 bytes: the question and the sentence
+    assert (spent[0]["rounds"], spent[0]["tokens"]) == (1, 12)  # 47 bytes: the question and the sentence
     refused = httpx.post(url, json=chat, headers=headers)
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "spend_limit")
