@@ -1,12 +1,14 @@
 """What the gateway adds: a question of quorum 1 over HTTP beside the same question through `AsyncClient`.
 
-Run `python benchmarks/gateway.py [--questions N] [--rate R]`. Node (an instant engine, all in memory)
-and gateway run in one process, the asking side in another; it speaks HTTP by asyncio's streams alone, as
-httpx takes 1.2 ms of processor time a question, and 4 once a hundred connections are open. First one question
-at a time, both ways in turn; then R questions a second, each way for itself. Every part has a fresh node: a
-node keeps a round for a while, and at most 256. Milliseconds; the overhead is the difference of the same
-percentile of both ways (wanted: a p95 of 10 ms), and their ratio below it. "processor" is what node and
-gateway took for one: one process cannot answer more than 1,000 divided by it a second.
+Run `python benchmarks/gateway.py [--questions N] [--quorum N --rate R]`; by default quorum 1 with 200 questions
+a second, then quorum 2 with 20. As many nodes as the quorum (an instant engine, all in memory) and the gateway
+run in one process; in a quorum of 2 each reads the answers with MiniLM. The asking side is another process; it
+speaks HTTP by asyncio's streams alone, as httpx takes 1.2 ms of processor time a question, and 4 once a hundred
+connections are open. First one question at a time, both ways in turn; then R questions a second, each way for
+itself. Every part has fresh nodes: a node keeps a round for a while, and at most 256. Milliseconds; the
+overhead is the difference of the same percentile of both ways (wanted at quorum 1: a p95 of 10 ms), and their
+ratio below it. "processor" is what nodes and gateway took for one: one process cannot answer more than 1,000
+divided by it a second.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from psutil import Process
@@ -27,6 +29,7 @@ from psutil import Process
 from dicast.base.crypto import KeyPair
 from dicast.client import AsyncClient
 from dicast.consensus.constants import EMBEDDER
+from dicast.daemon.builtin import minilm_from
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.control_server import ControlServer
 from dicast.daemon.driver import Driver, Parts
@@ -37,10 +40,10 @@ from dicast.embedders.memory import MemoryEmbedder
 from dicast.engines.answer import Answer
 from dicast.engines.memory import MemoryEngine
 from dicast.gateway.server import Address, run_gateway
-from dicast.ports import Generation
+from dicast.ports import Embedder, Generation
 from dicast.protocol.messages import Role
 from dicast.protocol.node import Node
-from dicast.protocol.outputs import StartInference
+from dicast.protocol.outputs import PeerSeen, StartInference
 from dicast.protocol.settings import Identity, NodeSettings
 from dicast.stores.memory import MemoryStore
 from dicast.transports.memory import MemoryHub
@@ -48,6 +51,8 @@ from dicast.transports.memory import MemoryHub
 QUESTION = "What is the capital of France?"
 QUESTIONS_MAX = 240
 """Of one node: with those that warm it up, fewer than the 256 rounds that it keeps."""
+BOTH = ((1, 200), (2, 20))
+"""Quorum, and questions a second: all share one core."""
 Ask = Callable[[], Awaitable[None]]
 
 
@@ -64,12 +69,12 @@ class InstantEngine(MemoryEngine):
 class Connections:
     """Connections to the gateway that stay open: each carries a question at a time."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, quorum: int) -> None:
         self._host, _, port = url.removeprefix("http://").partition(":")
         self._port = int(port)
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         messages = [{"role": "user", "content": QUESTION}]
-        body = json.dumps({"model": "any", "messages": messages, "dicast": {"quorum": 1}}).encode()
+        body = json.dumps({"model": "any", "messages": messages, "dicast": {"quorum": quorum}}).encode()
         head = f"host: {self._host}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         self._request = b"POST /v1/chat/completions HTTP/1.1\r\n" + head.encode() + body
 
@@ -97,20 +102,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--rate", type=int, default=200)
+    parser.add_argument("--quorum", type=int, default=0)
     parser.add_argument("--serve", type=Path)
     given = parser.parse_args()
     if given.serve is not None:
-        asyncio.run(_serve(given.serve))
+        asyncio.run(_serve(given.serve, given.quorum))
         return 0
-    asyncio.run(_measure(min(given.questions, QUESTIONS_MAX), given.rate))
+    for quorum, rate in ((given.quorum, given.rate),) if given.quorum else BOTH:
+        print(f"quorum {quorum}, {'embedded' if quorum > 1 else 'nothing embedded'}")
+        asyncio.run(_measure(min(given.questions, QUESTIONS_MAX), rate, quorum))
     return 0
 
 
 @contextmanager
-def _served() -> Generator[tuple[Path, str, Process]]:
+def _served(quorum: int) -> Generator[tuple[Path, str, Process]]:
     """A fresh node and gateway: the state folder, the address, and the process."""
     with tempfile.TemporaryDirectory(prefix="gw") as folder:
-        command = [sys.executable, __file__, "--serve", folder]
+        command = [sys.executable, __file__, "--serve", folder, "--quorum", str(quorum)]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
@@ -120,28 +128,45 @@ def _served() -> Generator[tuple[Path, str, Process]]:
             server.wait()
 
 
-async def _serve(folder: Path) -> None:
-    roles = (Role.WORKER, Role.VALIDATOR)
+async def _serve(folder: Path, quorum: int) -> None:
+    """As many members as the quorum wants, one of them asked; MiniLM reads the answers of more than one."""
+    embedder: Embedder = MemoryEmbedder(EMBEDDER)
+    if quorum > 1:
+        embedder = minilm_from(None)
+        embedder.load()
+    hub = MemoryHub()
+    async with AsyncExitStack() as members:
+        driver, offers = await members.enter_async_context(_member(hub, 0, embedder))
+        seen = driver.reports.subscribe(lambda report: isinstance(report, PeerSeen))
+        for number in range(1, quorum):
+            await members.enter_async_context(_member(hub, number, embedder))
+            await seen.next()
+        control = ControlServer(Service(driver, Settings(), offers), Paths(folder).socket, Log("error"))
+        await control.start()
+        await run_gateway(folder, Address(port=0), Settings(), lambda url: print(url, flush=True))
+        await control.close()
+
+
+@asynccontextmanager
+async def _member(
+    hub: MemoryHub, number: int, embedder: Embedder
+) -> AsyncGenerator[tuple[Driver, NodeSettings]]:
+    roles, name = (Role.WORKER, Role.VALIDATOR), f"member {number}".encode()
     offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=64)
-    identity = Identity(KeyPair.from_seed(b"benchmark"), b"benchmark".ljust(32))
-    parts = Parts(
-        MemoryStore(), [MemoryHub().transport()], [InstantEngine()], {EMBEDDER: MemoryEmbedder(EMBEDDER)}
-    )
-    driver = Driver(Node(identity, offers), parts, Log("error"))
+    node = Node(Identity(KeyPair.from_seed(name), name.ljust(32)), offers)
+    parts = Parts(MemoryStore(), [hub.transport()], [InstantEngine()], {EMBEDDER: embedder})
+    driver = Driver(node, parts, Log("error"))
     driving = asyncio.create_task(driver.run())
     await driver.started.wait()
-    control = ControlServer(Service(driver, Settings(), offers), Paths(folder).socket, Log("error"))
-    await control.start()
-    await run_gateway(folder, Address(port=0), Settings(), lambda url: print(url, flush=True))
-    await control.close()
+    yield driver, offers
     driver.stop()
     await driving
 
 
-async def _measure(questions: int, rate: int) -> None:
+async def _measure(questions: int, rate: int, quorum: int) -> None:
     alone: tuple[list[float], list[float]] = ([], [])
     used = [0.0, 0.0]
-    async with _both_ways() as (process, *ways):
+    async with _both_ways(quorum) as (process, *ways):
         for _ in range(questions // 2):
             for number, way in enumerate(ways):
                 before = _processor_ms(process)
@@ -149,7 +174,7 @@ async def _measure(questions: int, rate: int) -> None:
                 used[number] += _processor_ms(process) - before
     busy: list[list[float]] = []
     for number in range(2):
-        async with _both_ways() as (_, *ways):
+        async with _both_ways(quorum) as (_, *ways):
             busy.append(await _at_rate(ways[number], questions, rate))
     print(f"{'ms':28} {'p50':>8} {'p95':>8}")
     _row("one at a time", *alone)
@@ -164,13 +189,13 @@ async def _measure(questions: int, rate: int) -> None:
 
 
 @asynccontextmanager
-async def _both_ways() -> AsyncGenerator[tuple[Process, Ask, Ask]]:
+async def _both_ways(quorum: int) -> AsyncGenerator[tuple[Process, Ask, Ask]]:
     """The process asked; asking through the client, and through the gateway; both were tried out."""
-    with _served() as (folder, url, process):
-        client, http = AsyncClient(folder), Connections(url)
+    with _served(quorum) as (folder, url, process):
+        client, http = AsyncClient(folder), Connections(url, quorum)
 
         async def direct() -> None:
-            assert (await client.ask(QUESTION, quorum=1)).is_accepted
+            assert (await client.ask(QUESTION, quorum=quorum)).is_accepted
 
         for _ in range(5):
             await direct()
