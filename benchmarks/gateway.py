@@ -1,14 +1,14 @@
 """What the gateway adds: a question of quorum 1 over HTTP beside the same question through `AsyncClient`.
 
-Run `python benchmarks/gateway.py [--questions N] [--quorum N --rate R]`; by default quorum 1 with 200 questions
-a second, then quorum 2 with 20. As many nodes as the quorum (an instant engine, all in memory) and the gateway
-run in one process; in a quorum of 2 each reads the answers with MiniLM. The asking side is another process; it
-speaks HTTP by asyncio's streams alone, as httpx takes 1.2 ms of processor time a question, and 4 once a hundred
-connections are open. First one question at a time, both ways in turn; then R questions a second, each way for
-itself. Every part has fresh nodes: a node keeps a round for a while, and at most 256. Milliseconds; the
-overhead is the difference of the same percentile of both ways (wanted at quorum 1: a p95 of 10 ms), and their
-ratio below it. "processor" is what nodes and gateway took for one: one process cannot answer more than 1,000
-divided by it a second.
+Run `python benchmarks/gateway.py [--questions N] [--quorum N --rate R]`; by default quorum 1 with 200
+questions a second, then quorum 2 with 20. As many nodes as the quorum (an instant engine, all in memory)
+and the gateway run in one process; in a quorum of 2 each reads the answers with MiniLM. The asking side is
+another process; it speaks HTTP by asyncio's streams alone, as httpx takes 1.2 ms of processor time a
+question, and 4 once a hundred connections are open. First one question at a time, both ways in turn; then R
+questions a second, each way for itself. Every part has fresh nodes: a node keeps a round for a while, and
+at most 256. Milliseconds; the overhead is the difference of the same percentile of both ways (wanted at
+quorum 1: a p95 of 10 ms), and their ratio below it. "processor" is what nodes and gateway took for one: one
+process cannot answer more than 1,000 divided by it a second.
 """
 
 from __future__ import annotations
