@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def gateway(tmp_path: Path) -> Iterator[str]:
 
 def made_key(state_dir: Path) -> str:
     """A key of the gateway, made at the command line."""
-    words = ("keys", "create", "page", "--json", "--state-dir", str(state_dir))
+    words = ("keys", "create", "page", "--scope", "read", "--json", "--state-dir", str(state_dir))
     made = subprocess.run([sys.executable, "-m", "dicast.cli", *words], capture_output=True, check=True)
     return json.loads(made.stdout)["key"]
 
@@ -52,11 +53,43 @@ def test_every_view_works_looks_right_and_is_accessible(gateway: str, tmp_path: 
     assert len(list(tmp_path.glob("*.png"))) == 33
 
 
+def test_the_page_says_that_the_node_is_gone_and_goes_on_by_itself(tmp_path: Path) -> None:
+    with machine_in(tmp_path) as machine:
+        machine.start_relay()
+        node, _ = machine.start_node("n0"), machine.start_node("n1")
+        gateway = machine.start(
+            "gateway", "--state-dir", str(tmp_path / "n0"), "--port", "0", said="listening on "
+        )
+        page = subprocess.Popen(
+            ["node", "e2e/outage.mjs", machine.word_after(gateway, "listening on ")],
+            cwd=WEB,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        with page:
+            assert page.stdin is not None
+            assert page.stdout is not None
+            for wanted in (b"stop\n", b"start\n"):
+                said = page.stdout.readline()
+                assert said == wanted, said + page.stdout.read()
+                if wanted == b"stop\n":
+                    node.terminate()
+                    node.wait()
+                else:
+                    machine.start_node("n0")
+                page.stdin.write(b"done\n")
+                page.stdin.flush()
+            said = page.stdout.read()
+        assert said == b"it goes on by itself\n", said
+
+
 def test_the_pages_keep_their_sizes() -> None:
     """At most 1 MB in all, and at most 120 kB gzipped before the first view is there."""
     built = ROOT / "src/dicast/web"
     files = [path for path in built.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 1_000_000
-    first = [path for path in files if path.name.startswith("index-") and path.suffix == ".js"]
-    zipped = subprocess.run(["gzip", "-9c", *map(str, first)], capture_output=True, check=True).stdout
+    names = re.findall(r"assets/[\w.-]+\.js", (built / "index.html").read_text())
+    assert any(name.startswith("assets/index-") for name in names)
+    zipped = subprocess.run(["gzip", "-9c", *names], cwd=built, capture_output=True, check=True).stdout
     assert 0 < len(zipped) <= 120_000

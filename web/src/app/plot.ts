@@ -19,7 +19,7 @@ export function plot(place: HTMLElement, names: string[], height = 150): Chart {
     legend: { show: true, live: false },
     cursor: { show: false },
     scales: { y: { range: (_, __, most) => [0, Math.max(4, most * 1.1)] } },
-    axes: [axis, { ...axis, size: 44 }],
+    axes: [{ ...axis, space: 96, values: (_, seconds) => seconds.map((second) => new Date(1000 * second).toLocaleTimeString()) }, { ...axis, size: 44 }],
     series: [{}, ...names.map((label, at) => ({ label, width: 2, points: { show: false }, stroke: () => colour(COLOURS[at]!) }))],
   };
   const chart = new uPlot(options, [[], ...names.map(() => [])] as unknown as uPlot.AlignedData, place);
