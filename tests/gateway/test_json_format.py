@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,11 @@ from dicast.gateway.json_format import (
     extra_fields,
     json_form,
 )
+from dicast.gateway.tools import Offer, Tool
 
+WORDS = st.sampled_from(
+    ["type", "properties", "required", "items", "enum", "const", "additionalProperties", "$defs", "$ref", "a"]
+)
 NAMES = st.text("ab/~*é ", min_size=1, max_size=3)
 
 
@@ -91,7 +96,18 @@ def test_fields_that_a_closed_object_does_not_name_are_seen() -> None:
     assert extra_fields(form, '[{"a":null}]') == []
 
 
-@pytest.mark.parametrize("schema", [{"type": "object", "properties": 1}, {"items": []}])
+FIELD = {"a": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": 1},
+        {"items": []},
+        {"type": "object", "properties": FIELD, "required": [{"a": 1}]},
+        {"type": "object", "properties": FIELD, "required": 1},
+    ],
+)
 def test_what_is_no_schema_is_refused(schema: dict) -> None:
     with pytest.raises(GatewayError) as caught:
         form_of(schema)
@@ -104,6 +120,26 @@ def test_a_schema_that_nests_for_ever_is_refused() -> None:
         schema = {"items": schema}
     with pytest.raises(GatewayError):
         form_of(schema)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 2)
+    | st.sampled_from(["", "a", "object", "string", "#/$defs/a"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(WORDS, VALUES, max_size=4))
+def test_any_object_is_a_schema_or_is_refused(schema: dict) -> None:
+    for wanted in (schema, {"type": "object", "properties": FIELD, **schema}):
+        with suppress(GatewayError):
+            form_of(wanted)
+        for choice in ("auto", "f"):
+            with suppress(GatewayError):
+                Offer((Tool("f", "", wanted),), choice).form()
 
 
 @given(

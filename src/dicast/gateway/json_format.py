@@ -73,7 +73,9 @@ def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
                 kept[keyword] = plain_schema(cast("dict[str, Any]", value))
             case "required", list():
                 names = _mapping(schema.get("properties", {}))
-                kept[keyword] = [name for name in cast("list[Any]", value) if name in names]
+                kept[keyword] = [
+                    name for name in cast("list[Any]", value) if isinstance(name, str) and name in names
+                ]
             case "type", str():
                 kept[keyword] = value
             case (("enum" | "const" | "minimum" | "maximum" | "maxLength"), _):
@@ -195,7 +197,7 @@ def _leaves(schema: dict[str, Any], pointer: str) -> Iterator[tuple[str, bool]]:
     An object with a field that may be missing is compared whole: a pointer must find its value.
     """
     properties = schema.get("properties", {})
-    if schema.get("type") == "object" and properties and set(schema.get("required", ())) >= set(properties):
+    if schema.get("type") == "object" and properties and _required(schema) >= set(properties):
         for name, one in properties.items():
             yield from _leaves(one, f"{pointer}/{_token(name)}")
         return
@@ -217,6 +219,13 @@ def _at(value: Any, path: list[str]) -> Iterator[dict[str, Any]]:
         named = {_token(name): one for name, one in cast("dict[str, Any]", value).items()}
         if first in named:
             yield from _at(named[first], rest)
+
+
+def _required(schema: dict[str, Any]) -> set[str]:
+    names = schema.get("required", [])
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in cast("list[Any]", names)):
+        raise invalid("response_format", "`required` is a list of names.")
+    return set(cast("list[str]", names))
 
 
 def _is_schema(value: Any) -> bool:
