@@ -53,6 +53,18 @@ def test_every_view_works_looks_right_and_is_accessible(gateway: str, tmp_path: 
     assert len(list(tmp_path.glob("*.png"))) == 33
 
 
+def hear(page: subprocess.Popen[str], wanted: str) -> None:
+    assert page.stdout is not None
+    said = page.stdout.readline()
+    assert said == f"{wanted}\n", said + page.stdout.read()
+
+
+def say(page: subprocess.Popen[str], word: str) -> None:
+    assert page.stdin is not None
+    page.stdin.write(f"{word}\n")
+    page.stdin.flush()
+
+
 def test_the_page_says_that_the_node_is_gone_and_goes_on_by_itself(tmp_path: Path) -> None:
     with machine_in(tmp_path) as machine:
         machine.start_relay()
@@ -66,22 +78,17 @@ def test_the_page_says_that_the_node_is_gone_and_goes_on_by_itself(tmp_path: Pat
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            text=True,
         )
         with page:
-            assert page.stdin is not None
-            assert page.stdout is not None
-            for wanted in (b"stop\n", b"start\n"):
-                said = page.stdout.readline()
-                assert said == wanted, said + page.stdout.read()
-                if wanted == b"stop\n":
-                    node.terminate()
-                    node.wait()
-                else:
-                    machine.start_node("n0")
-                page.stdin.write(b"done\n")
-                page.stdin.flush()
-            said = page.stdout.read()
-        assert said == b"it goes on by itself\n", said
+            hear(page, "stop")
+            node.terminate()
+            node.wait()
+            say(page, "stopped")
+            hear(page, "start")
+            machine.start_node("n0")
+            say(page, "started")
+            hear(page, "it goes on by itself")
 
 
 def test_the_pages_keep_their_sizes() -> None:
