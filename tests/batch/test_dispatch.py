@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dicast.base.crypto import KeyPair
 from dicast.batch.dispatch import Dispatcher
-from dicast.batch.lease import LINE, START_S
+from dicast.batch.lease import LINE, START_S, LeaseWatch
 from dicast.cli.session import LocalChannel
 from dicast.consensus.constants import EMBEDDER
 from dicast.daemon.config_schema import Settings
@@ -20,9 +21,9 @@ from dicast.daemon.logs import Log
 from dicast.daemon.service import Service
 from dicast.embedders.memory import MemoryEmbedder
 from dicast.engines.memory import MemoryEngine
-from dicast.protocol.messages import Role
+from dicast.protocol.messages import DeclineReason, Role
 from dicast.protocol.node import Node
-from dicast.protocol.outputs import PeerSeen
+from dicast.protocol.outputs import MemberProgress, PeerSeen
 from dicast.protocol.settings import Identity, NodeSettings
 from dicast.stores.memory import MemoryStore
 from dicast.transports.memory import MemoryHub
@@ -95,3 +96,16 @@ async def test_a_node_that_died_loses_its_lease_and_another_answers():
     other = next(one for one in dead if one != fast)
     assert kept.asked == [fast, other]
     assert kept.ended[0] == "lapsed"
+
+
+def test_the_length_of_a_question_is_no_fault_of_those_who_were_asked():
+    reasons = {
+        "a": DeclineReason.CONTEXT_LENGTH_EXCEEDED,
+        "b": DeclineReason.QUESTION_MISSING,
+        "c": DeclineReason.ENGINE_FAILED,
+    }
+    watch = LeaseWatch((*reasons, "d"), lambda: 0.0, lambda node_id, took_ms: None)
+    question = SimpleNamespace(log=Kept(), on_event=None)
+    for node_id, reason in reasons.items():
+        watch.to(question, 1)(MemberProgress("round", node_id, "declined", reason.value))
+    assert (watch.failed(), watch.blameless()) == (frozenset("abcd"), frozenset("ab"))

@@ -181,7 +181,7 @@ class Dispatcher(AsyncClient):
             busy = watch.busy()
             for node_id in busy:
                 self.workers.note_busy(node_id, self._now_ms())
-            for node_id in failed - watch.too_long() - busy:
+            for node_id in failed - watch.blameless() - busy:
                 self.workers.note_failure(node_id, self._now_ms())
             if busy and failed <= busy:
                 raise _BUSY

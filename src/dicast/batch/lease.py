@@ -129,9 +129,9 @@ class LeaseWatch:
         """Who declined for a reason of its own, or did not finish."""
         return frozenset(self._held | set(self._declined))
 
-    def too_long(self) -> frozenset[str]:
-        """Whose model cannot read so much, which is no fault of theirs."""
-        return frozenset(one for one, why in self._declined.items() if why == TOO_LONG)
+    def blameless(self) -> frozenset[str]:
+        """Who declined for the question's length: their model cannot read it, or they could not get it."""
+        return frozenset(one for one, why in self._declined.items() if why in OF_LENGTH)
 
     def busy(self) -> frozenset[str]:
         """Who had no slot free, which is no fault either."""
@@ -178,4 +178,4 @@ class LeaseWatch:
 
 _UNKNOWN_S = 3_600.0
 """A node that was never measured: the round's own deadline, at most an hour, ends it."""
-TOO_LONG = DeclineReason.CONTEXT_LENGTH_EXCEEDED.value
+OF_LENGTH = frozenset({DeclineReason.CONTEXT_LENGTH_EXCEEDED.value, DeclineReason.QUESTION_MISSING.value})
