@@ -9,6 +9,8 @@ const LIT_MS = 900;
 const ROUND_MS_MAX = 3_600_000;
 /** After these steps a member has nothing more to do in a round, or has nothing to do with it. */
 const LAST_STEPS = new Set(["signed", "declined", "abandoned"]);
+/** So many dots have room at their full size; of more each is smaller, in steps, so that one more changes no other. */
+const FULL_SIZE_MAX = 128;
 /** The golden angle spreads any number of dots evenly: whoever comes takes the next free place, and keeps it. */
 const GOLDEN_ANGLE = Math.PI * (3 - Math.sqrt(5));
 
@@ -21,6 +23,7 @@ export class PeerMap {
   private readonly busy = new Map<string, number>();
   private readonly over = new Set<string>();
   private self = "";
+  private scale = 1;
   /** Whether everything in the graph has its place in the renderer's buffers. */
   private isIndexed = false;
   private readonly scheme = window.matchMedia("(prefers-color-scheme: dark)");
@@ -38,6 +41,7 @@ export class PeerMap {
       hideEdgesOnMove: true,
       hideLabelsOnMove: true,
       renderEdgeLabels: false,
+      zIndex: true,
       labelColor: { color: colour("--ink") },
       defaultEdgeColor: colour("--line"),
       minCameraRatio: 0.05,
@@ -47,7 +51,7 @@ export class PeerMap {
       nodeReducer: (id, node) => ({ ...node, color: colour(this.busy.has(id) || this.lit.has(id) ? "--warn" : (node["tone"] as string)) }),
       edgeReducer: (edge, line) => {
         const isLit = this.lit.has(this.graph.target(edge));
-        return { ...line, color: colour(isLit ? "--warn" : "--line"), size: isLit ? 2 : 0.6 };
+        return { ...line, color: colour(isLit ? "--warn" : "--line"), size: isLit ? 2 : 0.6, zIndex: isLit ? 1 : 0 };
       },
       allowInvalidContainer: true,
     });
@@ -61,6 +65,7 @@ export class PeerMap {
   show(peers: PeerDot[]): void {
     const present = new Set(peers.map((peer) => peer.id));
     for (const id of this.graph.nodes()) if (!present.has(id)) this.drop(id);
+    this.scale = 2 ** (-Math.max(0, Math.ceil(Math.log2(peers.length / FULL_SIZE_MAX))) / 2);
     const self = peers.find((peer) => peer.is_self);
     this.self = self?.id ?? "";
     if (self) this.put(self, 0, 0);
@@ -108,7 +113,8 @@ export class PeerMap {
 
   private put(peer: PeerDot, x: number, y: number): void {
     const tone = peer.is_self ? "--accent" : peer.roles.includes("worker") ? "--good" : "--soft";
-    const look = { x, y, tone, label: peer.is_self ? "this node" : peer.id.slice(0, 8), size: (peer.is_self ? 11 : 5) + Math.min(4, peer.models) };
+    const size = peer.is_self ? 11 * Math.sqrt(this.scale) : (5 + Math.min(4, peer.models)) * this.scale;
+    const look = { x, y, tone, size, label: peer.is_self ? "this node" : peer.id.slice(0, 8), zIndex: peer.is_self ? 1 : 0 };
     const had: Record<string, unknown> = this.graph.hasNode(peer.id) ? this.graph.getNodeAttributes(peer.id) : {};
     const isSame = Object.entries(look).every(([name, value]) => had[name] === value);
     const isLinked = !this.self || peer.id === this.self || this.graph.hasEdge(peer.id);
