@@ -76,7 +76,13 @@ async def test_a_route_without_a_rule_is_closed(parts, access) -> None:
 def test_other_names_are_refused(place, host: str) -> None:
     answer = httpx.get(f"{place.url}/v1/models", headers={"host": host})
     assert (answer.status_code, answer.json()["error"]["code"]) == (421, "host_refused")
-    assert httpx.get(f"{place.url}/healthz", headers={"host": host}).status_code == 421
+    assert httpx.get(place.url, headers={"host": host}).status_code == 421
+
+
+def test_whoever_probes_a_container_does_so_by_its_address(place) -> None:
+    answer = httpx.get(f"{place.url}/healthz", headers={"host": "10.1.2.3:8080"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert httpx.post(f"{place.url}/healthz", headers={"host": "10.1.2.3"}).status_code == 421
 
 
 def test_web_pages_are_refused_and_nothing_is_shared_with_them(place) -> None:
