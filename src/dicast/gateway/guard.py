@@ -146,7 +146,9 @@ class Guard:
         return ", ".join(sorted(method for method, place in rules if place == path))
 
     def _admit(self, headers: Headers, rule: str) -> Caller:
-        if rule == HEALTH:  # who probes a container calls it by an address that the container does not know
+        if (
+            rule == HEALTH and rule in self._rules.public
+        ):  # containers are probed by whatever address they have
             return self._access.nobody()
         self._access.check_host(headers)
         if self._access.drain.draining:
