@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 PIECES = 8
 """Of an answer that is streamed."""
-HANG_MS = 3_600_000
-"""An engine that hangs answers after the world is over."""
+OVERTIME_MS = 1_000
+"""An engine that hangs is cut off so long after its deadline, as a driver does it: its slot is free again."""
 
 
 class EngineRoom:
@@ -68,9 +68,10 @@ class EngineRoom:
         works, dice = self.works, self._dice
         delay_ms = dice.between(works.inference_ms_min, works.inference_ms_max)
         finished: Input = InferenceFailed(job.request_id, "engine_failed", "simulated")
-        if dice.chance(works.inference_hangs_pm):
-            delay_ms = HANG_MS
-        if not dice.chance(works.inference_fails_pm):
+        hangs = dice.chance(works.inference_hangs_pm)
+        if hangs:
+            delay_ms = job.deadline_ms + OVERTIME_MS
+        if not dice.chance(works.inference_fails_pm) and not hangs:
             flavour = f"doubt {host.index}" if dice.chance(works.other_opinion_pm) else "truth"
             text = host.conduct.answer(job, answer(job, flavour))
             finished = InferenceFinished(
