@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dicast.base.errors import AdapterError
 from dicast.base.merkle import root_of_bytes
 from dicast.content.serving import BlobPages
 from dicast.content.store import BlobStore
-from dicast.daemon.builtin_content import QuestionBlobs, blob_store
+from dicast.daemon.api import PeerRecord, StatusResult
+from dicast.daemon.builtin_content import QuestionBlobs, Wanted, also_from, blob_store
 from dicast.daemon.config_schema import ContentSettings, Settings
 from dicast.daemon.paths import Paths
 from dicast.daemon.private_network import topic_in
+from dicast.daemon.vicinity import is_on_this_machine
 from dicast.protocol.messages import Attachment
 from dicast.transports.websocket import MeshSettings, WebSocketTransport
 from waiting import until
@@ -134,3 +138,23 @@ async def test_after_a_start_only_what_is_said_again_is_needed_and_a_persons_pin
     assert pinned == {first.sha256: False, second.sha256: True, named(b"x").sha256: True}
     await again.release(second.sha256)
     assert {blob.sha256 for blob in store.blobs() if blob.is_pinned} == {second.sha256, named(b"x").sha256}
+
+
+@pytest.mark.parametrize("relays", [HERE, ("wss://relay.example.org",)])
+async def test_blobs_that_are_asked_for_by_hand_keep_the_same_rule(relays: tuple[str, ...]) -> None:
+    """Where others say that they are is a stranger's word too; what a person named is asked as it is."""
+    numbers = ("pid", "uptime_s", "peers", "open_rounds", "inputs", "packets_received", "packets_dropped")
+    counts = dict.fromkeys((*numbers, "packets_sent", "reports_dropped", "memory_mb"), 0)
+    empty: Any = dict.fromkeys(("roles", "models", "embedders", "transports"), ())
+    here = is_on_this_machine(Settings(relays=relays))
+    status = StatusResult(
+        node_id="", network="main", version="", refused={}, on_this_machine=here, **counts, **empty
+    )
+    far, near = "ws://192.0.2.1:7780", "ws://127.0.0.1:7780"
+    wanted = ("ws://169.254.169.254:7780", near, "ws://192.0.2.1:25", "nonsense", far, far)
+    empty_peer = PeerRecord(
+        node_id="11" * 32, roles=(), models=(), embedders=(), slots=0, load=0, software=""
+    )
+    met = replace(empty_peer, addresses={"websocket": wanted})
+    asked = await also_from(Wanted("00" * 32, nodes=("ws://127.0.0.1:1",)), status, [met])
+    assert asked.nodes == ("ws://127.0.0.1:1", *([near] if here else []), far)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dicast.cli.common import Common
 from dicast.cli.percent import Percent
-from dicast.cli.session import met
+from dicast.cli.session import is_running
+from dicast.client import AsyncClient
 from dicast.content.fetch import Fetched
 from dicast.daemon import builtin_content
 from dicast.daemon.builtin_content import Wanted
@@ -12,5 +13,7 @@ from dicast.daemon.builtin_content import Wanted
 
 async def fetched_from_all(wanted: Wanted, common: Common, shown: Percent, *, pin: bool) -> Fetched:
     """A blob from whatever was named, configured or met. Raises DicastError."""
-    asked = builtin_content.also_from(wanted, await met(common))
-    return await builtin_content.fetch(common.load().settings, common.paths(), asked, shown.show, pin)
+    if await is_running(common):
+        client = AsyncClient(common.paths().state_dir)
+        wanted = await builtin_content.also_from(wanted, await client.status(), await client.peers())
+    return await builtin_content.fetch(common.load().settings, common.paths(), wanted, shown.show, pin)

@@ -186,6 +186,8 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     """Transport -> connections that a packet could go over now; a node looks for more below three."""
     addresses: dict[str, tuple[str, ...]] = {}
     """Transport -> where others reach this node."""
+    on_this_machine: bool = False
+    """Whether it meets others by what is on this machine alone."""
     slots: int = 0
     load: int = 0
     engines: tuple[EngineStatus, ...] = ()

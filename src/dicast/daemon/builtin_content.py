@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,18 +18,20 @@ from dicast.content.scanning import silent
 from dicast.content.serving import BlobPages
 from dicast.content.sources import HttpSource, Source, mesh_source
 from dicast.content.store import BlobStore
-from dicast.daemon.api import PeerRecord
+from dicast.daemon.api import PeerRecord, StatusResult
 from dicast.daemon.builtin_bittorrent import session_for_fetching
 from dicast.daemon.config_schema import Settings
-from dicast.daemon.given import given_places
 from dicast.daemon.paths import Paths
 from dicast.daemon.plugins import Pages
 from dicast.daemon.private_network import topic_in
+from dicast.daemon.vicinity import is_on_this_machine, mesh_peers
 from dicast.protocol.messages import Attachment
 
 FOLDER = "blobs"
 SOURCES_MAX = 16
 """Asked at once; each holds some connections."""
+MET_MAX = 64
+"""Addresses of other nodes that are looked at: four for each that is asked."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -73,9 +75,12 @@ def wanted(name: str, sources: Sequence[str]) -> Wanted:
     return Wanted(sha256, urls, nodes, magnet, links[0] if links else "")
 
 
-def also_from(asked: Wanted, peers: Iterable[PeerRecord]) -> Wanted:
-    """What was asked for, from nodes that were met as well; where they say that they are may be wrong."""
-    places = [place for peer in peers for place in peer.addresses.get("websocket", ()) if is_node(place)]
+async def also_from(asked: Wanted, node: StatusResult, peers: Iterable[PeerRecord]) -> Wanted:
+    """What was asked for, from nodes that the one here met as well, where their word is enough to knock."""
+    from dicast.daemon.named_nodes import allowed
+
+    said = (place for peer in peers for place in peer.addresses.get("websocket", ()))
+    places = await allowed(islice(dict.fromkeys(said), MET_MAX), with_loopback=node.on_this_machine)
     return msgspec.structs.replace(asked, nodes=tuple(dict.fromkeys((*asked.nodes, *places))))
 
 
@@ -146,7 +151,7 @@ class QuestionBlobs:
         if await asyncio.to_thread(self._store.path, sha256) is None:
             from dicast.daemon.named_nodes import allowed
 
-            with_loopback = _is_on_this_machine(self._settings)
+            with_loopback = is_on_this_machine(self._settings)
             asked = Wanted(sha256, (), tuple(await allowed(nodes, with_loopback=with_loopback)))
             sources = _sources(self._settings, asked)
             if not sources:
@@ -165,26 +170,6 @@ class QuestionBlobs:
             if self._is_fresh:
                 await asyncio.to_thread(self._store.let_all_go)
                 self._is_fresh = False
-
-
-def _is_on_this_machine(settings: Settings) -> bool:
-    """Whether a node meets others by what is on this machine: then whoever asks it may be there, too."""
-    from dicast.transports.nostr_socket import is_on_this_machine
-
-    tables = [
-        table for name, table in settings.transports.items() if table.get("plugin", name) == "websocket"
-    ]
-    listening = [f"ws://{table['listen']}" for table in tables if table.get("listen")]
-    places = [*settings.relays, *listening, *_mesh_peers(settings)]
-    return bool(places) and all(map(is_on_this_machine, places))
-
-
-def is_node(address: str) -> bool:
-    """Whether an address that somebody named is one of the mesh."""
-    try:
-        return address.startswith(("ws://", "wss://")) and bool(_checked(address))
-    except ConfigurationError:
-        return False
 
 
 def _is_of(manifest: Manifest, attachment: Attachment) -> bool:
@@ -217,18 +202,10 @@ def _sources(settings: Settings, asked: Wanted) -> list[Source]:
     """Every place to ask: what was named first, then mirrors, then the peers of the mesh."""
     topic = topic_in(settings)
     urls = [*asked.urls, *(f"{mirror.rstrip('/')}/{asked.sha256}" for mirror in settings.content.mirrors)]
-    nodes = [*asked.nodes, *_mesh_peers(settings)]
+    nodes = [*asked.nodes, *mesh_peers(settings)]
     sources: list[Source] = [HttpSource(_checked(url)) for url in dict.fromkeys(urls)]
     sources += [mesh_source(_checked(node), topic, asked.sha256) for node in dict.fromkeys(nodes)]
     return sources[:SOURCES_MAX]
-
-
-def _mesh_peers(settings: Settings) -> list[str]:
-    tables = settings.transports.items()
-    meshes = [table for name, table in tables if table.get("plugin", name) == "websocket"]
-    found = [cast("Mapping[str, Sequence[str]]", table).get("peers", ()) for table in meshes]
-    given = [place.address for place in given_places(settings) if place.transport == "websocket"]
-    return given + [peer for peers in found if not isinstance(peers, str) for peer in peers]
 
 
 def _acceptance(magnet: Magnet | None, bytes_max: int) -> Callable[[Manifest], bool] | None:

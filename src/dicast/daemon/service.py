@@ -25,6 +25,7 @@ from dicast.daemon.one_ask import OneAsk
 from dicast.daemon.settings_view import Origins, settings_view
 from dicast.daemon.settling import Settling
 from dicast.daemon.tellings import Listening, LogLine, Told
+from dicast.daemon.vicinity import is_on_this_machine
 from dicast.protocol.directory import Peer
 from dicast.protocol.errand import Phase
 from dicast.protocol.outputs import CertificateReady, PacketRefused, PeerSeen, StreamRestarted, Token
@@ -121,6 +122,7 @@ class Service:
             topic=node.topic,
             paths=self._driver.discovery.paths,
             addresses=self._driver.discovery.addresses,
+            on_this_machine=is_on_this_machine(self._settings),
             private=self._offers.secret is not None,
             slots=own.slots,
             load=own.load,

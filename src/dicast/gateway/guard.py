@@ -146,10 +146,8 @@ class Guard:
         return ", ".join(sorted(method for method, place in rules if place == path))
 
     def _admit(self, headers: Headers, rule: str) -> Caller:
-        if (
-            rule == HEALTH and rule in self._rules.public
-        ):  # containers are probed by whatever address they have
-            return self._access.nobody()
+        if rule == HEALTH and rule in self._rules.public:
+            return self._access.nobody()  # a container is probed by whatever address it has
         self._access.check_host(headers)
         if self._access.drain.draining:
             raise GatewayError("draining", "The gateway is about to stop. Ask another one, or again later.")

@@ -105,7 +105,7 @@ async def run_gateway(
 async def _blob(client: AsyncClient, settings: Settings, paths: Paths, sha256: str) -> Path:
     """A blob no larger than a file may be, fetched as `dicast blob get` does. Raises DicastError."""
     wanted = msgspec.structs.replace(builtin_content.wanted(sha256, ()), bytes_max=FILE_BYTES_MAX)
-    asked = builtin_content.also_from(wanted, await client.peers())
+    asked = await builtin_content.also_from(wanted, await client.status(), await client.peers())
     fetched = await builtin_content.fetch(settings, paths, asked, silent, pin=False)
     return fetched.path
 
