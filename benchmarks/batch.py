@@ -27,9 +27,9 @@ from dicast.batch.book import Book
 from dicast.batch.dispatch import Dispatcher
 from dicast.batch.input import read_index
 from dicast.batch.plain import PlainAnswers
-from dicast.batch.runner import LINES_AT_ONCE_MAX, Runner
+from dicast.batch.runner import Runner
 from dicast.client import AskKeywords
-from dicast.client_channel import SocketChannel
+from dicast.client_shared import SharedChannel
 from dicast.consensus.constants import EMBEDDER
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.control_server import ControlServer
@@ -143,7 +143,7 @@ async def _answered(folder: Path, given: argparse.Namespace) -> float:
     lines = read_index(prompts).lines
     await kept.write(book.new_job("cli_benchmark", "", "in_progress", 0, Settings()))
     await kept.write(*book.put_lines("cli_benchmark", lines))
-    channel = SocketChannel(Paths(folder).socket, LINES_AT_ONCE_MAX)
+    channel = SharedChannel(Paths(folder).socket)
     dispatcher = Dispatcher(channel)
     options = AskKeywords(quorum=1, encrypted=given.encrypted)
     answers = PlainAnswers(prompts, dispatcher, options)

@@ -116,13 +116,9 @@ class _Connection:
         try:
             frame = frames.read_reply(await self._reader.readuntil(b"\n"))
         except (asyncio.IncompleteReadError, OSError) as error:
-            raise AdapterError(
-                "node_stopped", "The node was stopped before it answered.", "`dicast up` starts it."
-            ) from error
+            raise stopped() from error
         except (asyncio.LimitOverrunError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise AdapterError(
-                "node_garbled", "The node's answer cannot be read.", "Is it of another version?"
-            ) from error
+            raise garbled() from error
         if frame.error is not None:
             raise frames.error_of(frame.error)
         return frame
@@ -139,3 +135,13 @@ def not_running(path: Path) -> AdapterError:
         f"No node is running on {path.parent}.",
         "Start one: `dicast up`; or name its folder with --state-dir.",
     )
+
+
+def stopped() -> AdapterError:
+    """The error for a call whose connection ended."""
+    return AdapterError("node_stopped", "The node was stopped before it answered.", "`dicast up` starts it.")
+
+
+def garbled() -> AdapterError:
+    """The error for a reply that is none."""
+    return AdapterError("node_garbled", "The node's answer cannot be read.", "Is it of another version?")

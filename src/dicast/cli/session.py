@@ -12,11 +12,10 @@ from typing import Any
 import msgspec
 
 from dicast.base.errors import ConfigurationError
-from dicast.batch.runner import LINES_AT_ONCE_MAX
 from dicast.cli.common import Common, Meeting
 from dicast.cli.output import note
-from dicast.client import AsyncClient
-from dicast.client_channel import Event, EventSink, SocketChannel
+from dicast.client_channel import Event, EventSink
+from dicast.client_shared import SharedChannel
 from dicast.daemon import api
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.instance_lock import InstanceLock
@@ -25,9 +24,6 @@ from dicast.daemon.paths import Paths
 from dicast.daemon.running import running_node
 from dicast.daemon.service import Service
 from dicast.daemon.settings_view import HIDDEN, SettingRecord
-
-KEPT_MAX = LINES_AT_ONCE_MAX
-"""Connections that stay open for the next call: a batch has so many lines in hand."""
 
 
 class LocalChannel:
@@ -65,16 +61,11 @@ async def is_running(common: Common) -> bool:
     return True
 
 
-async def met(common: Common) -> tuple[api.PeerRecord, ...]:
-    """Whom the node that runs here knows; nobody where none runs."""
-    return await AsyncClient(common.paths().state_dir).peers() if await is_running(common) else ()
-
-
 @asynccontextmanager
 async def channel_to_node(common: Common, settings: Settings, *, alone: bool) -> AsyncGenerator[Any]:
     """A channel to the node that runs here; else to a follower in this process, or, `alone`, to a worker."""
     if await is_running(common):
-        with closing(SocketChannel(common.paths().socket, KEPT_MAX)) as channel:
+        with closing(SharedChannel(common.paths().socket)) as channel:
             yield channel
         return
     own = settings if alone else msgspec.structs.replace(settings, roles=(), engines={})

@@ -81,6 +81,11 @@ def call_line(call_id: int, call: AnyCall) -> bytes:
     return _encode(CallFrame(call_id, call)) + b"\n"
 
 
+def cancel_line(call_id: int) -> bytes:
+    """The end of a call that nobody waits for."""
+    return _encode(CallFrame(call_id, cancel=True)) + b"\n"
+
+
 def event_line(call_id: int, event: Told | ReportsDropped) -> bytes:
     """Something that happened meanwhile."""
     return _encode(_EventLine(call_id, EVENT_NAMES.get(type(event), _DROPPED), event)) + b"\n"
