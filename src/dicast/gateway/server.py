@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from dicast.base.errors import AdapterError, ConfigurationError
 from dicast.batch.input import FILE_BYTES_MAX
 from dicast.client import AsyncClient
+from dicast.client_shared import SharedChannel
 from dicast.content.scanning import silent
 from dicast.daemon import builtin_content
 from dicast.daemon.config_schema import Settings
@@ -83,7 +84,8 @@ async def run_gateway(
     asker = Asker(client, settings.ask, metrics, ledger, telemetry)
     signallers = Signallers(address.signallers) if address.signallers else None
     log = Log("warning", False)
-    batches = Batches(state_dir, channel, keys, log)
+    for_batches = SharedChannel(Paths(state_dir).socket)
+    batches = Batches(state_dir, for_batches, keys, log)
     blob = functools.partial(_blob, client, settings, Paths(state_dir))
     parts = Parts(client, asker, metrics, log, Budgets(), signallers, batches, blob)
     access = Access(keys, host_names(address), needs_key=address.is_public)
@@ -97,6 +99,7 @@ async def run_gateway(
     finally:
         listener.close()
         await batches.close()
+        for_batches.close()
         channel.close()
         ledger.close()
         await asyncio.to_thread(telemetry.close)
