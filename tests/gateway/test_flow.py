@@ -84,10 +84,14 @@ def test_verified_streams_tell_nothing_before_the_verdict(loopback, route: str, 
 
 
 def test_an_answer_of_a_form_is_not_told_by_halves(loopback) -> None:
-    for more in ({"response_format": {"type": "json_object"}}, {"dicast": {"labels": ["yes", "no"]}}):
-        body = {"messages": [{"role": "user", "content": "json please"}], **more}
+    for asked, more in (
+        ("json please", {"response_format": {"type": "json_object"}}),
+        ("echo yes", {"dicast": {"labels": ["yes", "no"]}}),
+    ):
+        body = {"messages": [{"role": "user", "content": asked}], **more}
         events = streamed(loopback.url, "/v1/chat/completions", body)
         assert [event for event in events if is_provisional(event)] == []
+        assert [event["dicast"]["outcome"] for event in events if "dicast" in event] == ["accepted"]
 
 
 @ROUTES
@@ -126,7 +130,9 @@ def test_the_native_stream_tells_tokens(loopback) -> None:
     assert tokens[0]["offset"] == 0
     verified = {**body, "frame": {"stream": "verified"}}
     with httpx.stream("POST", f"{loopback.url}/api/ask", json=verified, timeout=60) as response:
-        assert [line for line in response.iter_lines() if '"token"' in line] == []
+        events = [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: ")]
+    assert "token" not in {event["type"] for event in events}
+    assert (events[-1]["type"], events[-1]["data"]["answer"]) == ("answer", SENTENCE)
 
 
 def token(text: str, offset: int, member: str = "m", round_: str = "r") -> Token:
