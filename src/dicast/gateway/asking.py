@@ -34,7 +34,7 @@ ASKING_MAX = 256
 """Questions at the node at a time, if it answers them itself: as many as it can have slots."""
 ROOM = SLOTS_USED_MAX
 """Questions that a single other node takes at a time."""
-IMPOSSIBLE = frozenset({"too_few_nodes", "no_peers", "no_model", FrameFault.QUORUM.value})
+IMPOSSIBLE = frozenset({"too_few_nodes", "no_peers", "relay_down", "no_model", FrameFault.QUORUM.value})
 """Why the node refuses a question that another frame could ask."""
 BUSY_PAUSE_S = 0.1
 BUSY_PAUSE_S_MAX = 2.0
