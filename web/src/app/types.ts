@@ -40,6 +40,9 @@ export interface Frame {
   sec_distance: number;
   sec_distance_bits: Record<string, number>;
   gates: string[];
+  labels: string[];
+  exact: string[];
+  fuzzy: string[];
   deadline_ms: number;
 }
 

@@ -5,7 +5,7 @@ const STATUS: Record<string, string> = {
   unrevealed: "committed, did not reveal",
   digest_mismatch: "revealed something else than it committed to",
   model_refused: "used a model that was not asked for",
-  malformed: "its answer cannot be read",
+  malformed: "answer not in the form asked for",
   embedding_mismatch: "its embedding is not that of its answer",
   core: "agrees, core",
   accepted: "agrees",
@@ -27,11 +27,21 @@ const ROLE: Record<string, string> = { requester: "asked here", member: "answere
 const REASON: Record<string, string> = {
   agreed: "enough seats agree",
   quorum_not_reached: "too few committed in time",
-  too_few_reveals: "too few answers were revealed",
+  too_few_reveals: "too few answers that count were revealed",
   no_agreement: "no answer has enough support",
 };
 
-export const statusWords = (status: string | null): string => (status === null ? "no verdict yet" : (STATUS[status] ?? status));
+/** What the verdict says of a member; where too few committed nobody was asked to reveal, and nobody withheld anything. */
+export function statusWords(status: string | null, reason: string | null = null): string {
+  if (status === "unrevealed" && reason === "quorum_not_reached") return "committed; nothing was opened";
+  return status === null ? "no verdict yet" : (STATUS[status] ?? status);
+}
+/** When two answers are the same, in words. */
+export function formWords({ labels, exact, fuzzy, sec_distance }: { labels: string[]; exact: string[]; fuzzy: string[]; sec_distance: number }): string {
+  if (labels.length) return `answers: ${labels.join(", ")}`;
+  if (exact.length || fuzzy.length) return `JSON agreed by ${[...exact, ...fuzzy].map((field) => field || "the whole").join(", ")}`;
+  return sec_distance ? `wording may differ by ${share(sec_distance)}` : "wording must be equal";
+}
 export const reasonWords = (reason: string | null): string => (reason === null ? "" : (REASON[reason] ?? reason.replaceAll("_", " ")));
 export const stepWords = (step: string): string => STEP[step] ?? step.replaceAll("_", " ");
 export const admissionWords = (admission: string): string => ADMISSION[admission] ?? admission;
@@ -68,7 +78,7 @@ export function size(bytes: number): string {
 
 /** What the gates did where none kept answers apart: before answers are revealed they cannot do anything. */
 export function gatesTold({ frame, answers, round }: { frame: { gates: string[] }; answers: unknown[]; round: { state: string } }): string {
-  if (!frame.gates.length) return "This frame has no gates: distance alone decides.";
+  if (!frame.gates.length) return "This frame has no gates.";
   const names = frame.gates.map(gateWords).join(", ");
   if (answers.length) return `No pair of near answers was kept apart by ${names}.`;
   return round.state === "open" ? `Before answers are revealed there is nothing to look at for ${names}.` : `No answer was revealed, so there was nothing to look at for ${names}.`;
