@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import msgspec
 import pytest
 
@@ -19,6 +21,7 @@ from dicast.protocol.outputs import (
     RoundEnded,
     RoundOpened,
 )
+from dicast.protocol.settings import Identity
 
 EMBEDDER = MemoryEmbedder()
 
@@ -162,6 +165,35 @@ def test_a_follower_finds_the_verdict_that_the_members_signed_although_some_reve
     assert statuses == [Status.EMBEDDING_MISMATCH] * liars
     [ready] = follower.reported(CertificateReady)
     assert ready.signed_seats == 7 - liars
+    for reader, check in ((embed, "recomputed"), (None, "not_checked")):
+        verification = verify(ready.certificate, reader)
+        assert (verification.embeddings, verification.verdict) == (check, decided.verdict)
+
+
+@pytest.mark.parametrize("liars", [0, 1])
+def test_a_follower_accuses_nobody_of_false_bits_who_failed_for_another_reason(
+    network, question, follower, monkeypatch, liars
+):
+    """The member whose reveal is not what it committed to does not sign, either: its bits may be true."""
+    workers = [network.add() for _ in range(6)]
+    careless = network.add(roles=(Role.WORKER,))
+    for liar in workers[:liars]:
+        liar.embed = lambda texts: [bytes(48) for _ in texts]
+    salt_of, salts = Identity.commit_salt, count()
+
+    def salt(self, request_id):
+        fresh = salt_of(self, request_id)
+        return fresh if self.key is not careless.identity.key else bytes([next(salts)]) * 32
+
+    monkeypatch.setattr(Identity, "commit_salt", salt)
+    network.run_for(1_000)
+    network.ask(follower, question(seats=7, quorum=7, percentage_bp=5_700))
+    network.run_for(15_000)
+    [decided] = follower.reported(RoundDecided)
+    assert (decided.verdict.outcome, decided.checked) == (Outcome.ACCEPTED, False)
+    assert decided.verdict.statuses[careless.identity.node_id] is Status.DIGEST_MISMATCH
+    [ready] = follower.reported(CertificateReady)
+    assert ready.signed_seats == 6 - liars
     for reader, check in ((embed, "recomputed"), (None, "not_checked")):
         verification = verify(ready.certificate, reader)
         assert (verification.embeddings, verification.verdict) == (check, decided.verdict)

@@ -8,6 +8,7 @@ from itertools import combinations, islice
 from dicast.base.errors import RemoteProtocolError
 from dicast.base.types import EventId, NodeId
 from dicast.consensus.judge import Case, judge
+from dicast.consensus.reasons import Status
 from dicast.protocol.casework import Bits, case_of, unlike
 from dicast.protocol.certificate import verdict_signature
 from dicast.protocol.round import Round
@@ -22,6 +23,7 @@ def as_signed(round_: Round, topic: str, judged: Judged) -> Judged:
 
     A verdict depends on which reveals carry false bits, not on what the true ones are: so it is enough to
     find the members whose bits the signers found false. The bits given back are marks: an empty text each.
+    Who failed for another reason is not marked, as the verdict does not tell whether its bits are true.
     """
     digest = None if judged.checked else _signed_by(round_, judged.verdict.need)
     if digest is None:
@@ -30,7 +32,8 @@ def as_signed(round_: Round, topic: str, judged: Judged) -> Judged:
         bits: Bits = {author: unlike(_embeddings(round_, author)) for author in liars}
         verdict = judge(_case(round_, bits))
         if verdict_signature(round_, topic, verdict) == digest:
-            marks: Bits = {author: dict.fromkeys(bits[author], "") for author in sorted(liars)}
+            false = [one for one in sorted(liars) if verdict.statuses[one] is Status.EMBEDDING_MISMATCH]
+            marks: Bits = {author: dict.fromkeys(bits[author], "") for author in false}
             return Judged(verdict, False, marks)
     return judged
 
