@@ -44,7 +44,7 @@ def scanned(node):
     due = {
         "place": (one.tried_ms + PROBE_MS for one in node.places() if one.is_probed),
         "round": (one.due_ms for one in errands_of(node).values() if one.phase is not Phase.OVER),
-        "slot": (one.until_ms for one in table._worker._slots._waiting.values()),
+        "slot": (one.until_ms for one in table._worker.slots._waiting.values()),
         "want": (one.want_ms for one in table._validator._open.values() if one.stage is Stage.GATHERING),
         "speaker": speaking_due(table._streams.speaker),
         "listener": (one.due_ms for one in table._streams._listener._hearings.values()),
@@ -59,7 +59,7 @@ def kept(node):
     return {
         "place": node._acquaintance.book.deadline_ms,
         "round": table._requester.deadline_ms,
-        "slot": table._worker.deadline_ms,
+        "slot": table._worker.slots.deadline_ms,
         "want": table._validator.deadline_ms,
         "speaker": table._streams.speaker.deadline_ms,
         "listener": table._streams._listener.deadline_ms,

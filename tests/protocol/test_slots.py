@@ -62,7 +62,7 @@ class Desk:
 
     @property
     def waiting(self):
-        return self.worker.node._table._worker._slots._waiting
+        return self.worker.node._table._worker.slots._waiting
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_requester_fills_its_share_and_another_finds_a_place_and_begins_first(
     assert (len(desk.waiting), desk.declined(1)) == (SHARE * WAITING_SHARES, ["busy"])
     desk.finish(SLOTS)
     mine, theirs = (network.hosts[number].identity.node_id for number in (0, 1))
-    running = desk.worker.node._table._worker._slots._running.values()
+    running = desk.worker.node._table._worker.slots._running.values()
     assert [one.requester for one in running] == [theirs, theirs, mine, mine]
 
 
@@ -168,7 +168,7 @@ def test_theorem_11_18_no_slot_is_free_while_somebody_waits(network, question, s
                 network.settle()
             case _:
                 network.run_for(chance.randrange(200))
-        slots = desk.worker.node._table._worker._slots
+        slots = desk.worker.node._table._worker.slots
         assert desk.worker.node.load <= SLOTS
         assert not (slots.is_free and desk.waiting)
         assert len(desk.waiting) <= SHARE * WAITING_SHARES

@@ -137,8 +137,7 @@ class Node:
             case _:
                 assert_never(happened)
         self._hear_ourselves(now)
-        self._table.begin_waiting(now)
-        self._hear_ourselves(now)
+        self._begin_waiting(now)
         return self._context.effects.take()
 
     @property
@@ -331,6 +330,10 @@ class Node:
             if packet.kind is Kind.REQUEST or packet.predecessor is not None:
                 self._table.hear(packet, body, now)
                 self._hear_orphans(packet.id, now)
+
+    def _begin_waiting(self, now: Now) -> None:
+        if self._table.begin_waiting(now):
+            self._hear_ourselves(now)
 
     def _see_beacon(self, number: int, value: str, now: Now) -> None:
         self._context.see_beacon(number, value, now)

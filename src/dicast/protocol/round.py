@@ -103,6 +103,11 @@ class Round:
         """What a commit and a quorum name as their predecessor: the panel where there is one."""
         return self.panel.id if self.panel is not None else EventId(self.id)
 
+    @property
+    def is_signed_by_all(self) -> bool:
+        """Has everybody with a seat signed, and so heard the close? Of an open round nobody knows."""
+        return bool(self.seats) and all(member in self.signatures for member in self.seats)
+
     def seats_of(self, node_id: NodeId) -> int:
         """Votes of a member; one for anybody who was let into an open round."""
         if self.request.admission is not Admission.OPEN:

@@ -70,7 +70,7 @@ class RoundTable:
     @property
     def load(self) -> int:
         """Prompts being run."""
-        return self._worker.load
+        return self._worker.slots.load
 
     def views(self) -> tuple[RoundView, ...]:
         """Rounds as facts, by id."""
@@ -178,10 +178,13 @@ class RoundTable:
             self._worker.hear_models(round_, now)
             self._begin_streaming(round_, now)
 
-    def begin_waiting(self, now: Now) -> None:
-        """Slots that became free are taken by those that wait for one."""
+    def begin_waiting(self, now: Now) -> bool:
+        """Slots that became free are taken by those that wait for one; whether anybody waited."""
+        if not self._worker.slots.is_waited_for:
+            return False
         for round_ in self._worker.begin_waiting(now):
             self._begin_streaming(round_, now)
+        return True
 
     def hear_beacon(self, now: Now) -> None:
         """A beacon round became public: draws that waited for it go on."""
@@ -202,7 +205,7 @@ class RoundTable:
     def deadlines(self) -> Iterator[tuple[int | None, str]]:
         """When each part wants to be woken, and why."""
         yield self._requester.deadline_ms, "round"
-        yield self._worker.deadline_ms, "slot"
+        yield self._worker.slots.deadline_ms, "slot"
         yield self._validator.deadline_ms, "want"
         yield self._streams.deadline_ms, "stream"
         yield self._open.deadline_ms, "expiry"
@@ -305,6 +308,8 @@ class RoundTable:
                 self._worker.hear_close(round_)
             case Signature():
                 self._requester.hear_signature(round_, packet.author, now)
+                if round_.is_signed_by_all:
+                    self._context.repeats.stop(round_.id, "close")
             case WorkStatus(state=WorkState.CANCELLED):
                 if packet.author == round_.requester:
                     round_.withdrawn = True

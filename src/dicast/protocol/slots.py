@@ -51,6 +51,11 @@ class Slots:
         """May another prompt begin now? Those that wait have begun by the end of the step that freed one."""
         return len(self._running) < self._slots
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Does a prompt wait?"""
+        return bool(self._waiting)
+
     def may_wait(self, requester: NodeId, now: Now) -> bool:
         """Is there a place for another prompt of this requester, from which it will soon begin?"""
         share = WAITING_A_SLOT * self._slots
@@ -81,7 +86,7 @@ class Slots:
     @property
     def deadline_ms(self) -> int | None:
         """When the next of them has waited for too long."""
-        return min((one.until_ms for one in self._waiting.values()), default=None)
+        return min(one.until_ms for one in self._waiting.values()) if self._waiting else None
 
     def begin(self, round_: Round, now: Now) -> None:
         """A prompt runs."""

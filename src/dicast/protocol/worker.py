@@ -40,18 +40,8 @@ class Worker:
         self._context = context
         self._questions = questions
         self._seats: dict[RequestId, Seat] = {}
-        self._slots = Slots(context.settings.slots)
+        self.slots = Slots(context.settings.slots)
         self._committed = committed
-
-    @property
-    def load(self) -> int:
-        """Prompts being run."""
-        return self._slots.load
-
-    @property
-    def deadline_ms(self) -> int | None:
-        """When the next of those that wait for a slot has waited for too long."""
-        return self._slots.deadline_ms
 
     def phase(self, request_id: RequestId) -> Phase | None:
         """Where our seat in a round stands; None without one."""
@@ -79,10 +69,10 @@ class Worker:
 
     def begin_waiting(self, now: Now) -> list[Round]:
         """Begin what waited for a slot that is free now, and decline what waited for too long."""
-        for round_ in self._slots.late(now):
+        for round_ in self.slots.late(now):
             self._decline(round_, DeclineReason.BUSY, now)
         begun: list[Round] = []
-        while (round_ := self._slots.next()) is not None:
+        while (round_ := self.slots.next()) is not None:
             self._start(round_, now)
             begun.append(round_)
         return begun
@@ -119,7 +109,7 @@ class Worker:
         seat = self._seats.get(round_.id)
         if seat is None or seat.phase is not Phase.RUNNING:
             return None
-        self._slots.measure(round_.id, now)
+        self.slots.measure(round_.id, now)
         answer = clean_output(done.text)
         text = embedding_text(answer, round_.request.frame.fuzzy)
         if not canonical_text(answer) or not text or is_too_long(text):
@@ -197,7 +187,7 @@ class Worker:
     def forget(self, request_id: RequestId) -> None:
         """The round expired."""
         self._seats.pop(request_id, None)
-        self._slots.leave(request_id)
+        self.slots.leave(request_id)
 
     def resume(self, round_: Round, record: RoundRecord, now: Now) -> None:
         """After a restart: what was stored is sent again, never made anew."""
@@ -245,8 +235,8 @@ class Worker:
                 return DeclineReason.BEACON_PUBLIC
         if self._committed.is_full:
             return DeclineReason.BUSY
-        may_wait = request.admission is Admission.LISTED and self._slots.may_wait(round_.requester, now)
-        return None if self._slots.is_free or may_wait else DeclineReason.BUSY
+        may_wait = request.admission is Admission.LISTED and self.slots.may_wait(round_.requester, now)
+        return None if self.slots.is_free or may_wait else DeclineReason.BUSY
 
     def _model_for(self, round_: Round) -> str | None:
         """The first of the models that were asked for; where any will do, one that is made for anything."""
@@ -266,11 +256,11 @@ class Worker:
 
     def _take(self, round_: Round, now: Now) -> None:
         """Begin, or wait a moment for a slot. Nothing is kept of who waits: its request comes again."""
-        if self._slots.is_free or not round_.is_known:
+        if self.slots.is_free or not round_.is_known:
             self._start(round_, now)
         else:
             self._sit(round_.id, Phase.QUEUED)
-            self._slots.wait(round_, now)
+            self.slots.wait(round_, now)
             self._context.effects.report(WorkProgress(round_.id, "queued"))
 
     def _start(self, round_: Round, now: Now) -> None:
@@ -284,7 +274,7 @@ class Worker:
             context.effects.report(WorkProgress(round_.id, "fetching"))
             return self._questions.fetch(round_, now)
         self._sit(round_.id, Phase.RUNNING)
-        self._slots.begin(round_, now)
+        self.slots.begin(round_, now)
         self._tell(round_, WorkState.ACCEPTED, None, now)
         context.effects.run(
             StartInference(
@@ -377,7 +367,7 @@ class Worker:
 
     def _leave_slot(self, request_id: RequestId, phase: Phase) -> None:
         if phase not in BUSY:
-            self._slots.leave(request_id)
+            self.slots.leave(request_id)
 
 
 def _reveal_of(draft: Draft, salt: str) -> Reveal:
