@@ -56,7 +56,11 @@ async function chooseFrame(page) {
   await page.getByLabel("tiny-1").check();
   await page.getByText("Models: tiny-1").waitFor();
   await ask.click();
+  await page.getByRole("link", { name: "Map", exact: true }).click(); // a question goes on while something else is looked at
+  await page.getByRole("heading", { name: "Map" }).waitFor();
+  await page.getByRole("link", { name: "Ask", exact: true }).click();
   await page.getByRole("heading", { name: /^(Answer|Undetermined)$/ }).waitFor();
+  assert.equal(await page.getByLabel("Question").inputValue(), "Is water wet?");
 }
 
 /** What goes wrong while it streams is said in the gateway's words. */
