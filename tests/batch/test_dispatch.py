@@ -23,7 +23,7 @@ from dicast.embedders.memory import MemoryEmbedder
 from dicast.engines.memory import MemoryEngine
 from dicast.protocol.messages import DeclineReason, Role
 from dicast.protocol.node import Node
-from dicast.protocol.outputs import MemberProgress, PeerSeen
+from dicast.protocol.outputs import MemberProgress, PeerSeen, StartInference
 from dicast.protocol.settings import Identity, NodeSettings
 from dicast.stores.memory import MemoryStore
 from dicast.transports.memory import MemoryHub
@@ -40,6 +40,7 @@ class Kept:
         return ()
 
     def begin(self, why: list[dict[str, Any]]) -> int:
+        self.why = why
         self.asked += [one["node"] for one in why]
         return len(self.asked)
 
@@ -52,12 +53,17 @@ class Kept:
         self.ended.append(ended)
 
 
+def mute_at_times(job: StartInference) -> str:
+    said = job.messages[-1].content
+    return "." if said == "Say nothing." else said
+
+
 @asynccontextmanager
 async def driven(name: str, hub: MemoryHub, *, works: bool):
     roles = (Role.WORKER, Role.VALIDATOR) if works else ()
     offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=4)
     identity = Identity(KeyPair.from_seed(name.encode()), name.encode().ljust(32)[:32])
-    engines = [MemoryEngine()] if works else []
+    engines = [MemoryEngine(mute_at_times)] if works else []
     parts = Parts(MemoryStore(), [hub.transport()], engines, {EMBEDDER: MemoryEmbedder(EMBEDDER)})
     driver = Driver(Node(identity, offers), parts, Log("error", stream=io.StringIO()))
     running = asyncio.create_task(driver.run())
@@ -96,6 +102,27 @@ async def test_a_node_that_died_loses_its_lease_and_another_answers():
     other = next(one for one in dead if one != fast)
     assert kept.asked == [fast, other]
     assert kept.ended[0] == "lapsed"
+
+
+@pytest.mark.anyio
+async def test_a_question_without_an_answer_is_asked_of_two_and_stops_nobody():
+    hub = MemoryHub()
+    async with AsyncExitStack() as stack:
+        asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
+        seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
+        for name in ("one", "two", "three"):
+            await stack.enter_async_context(driven(name, hub, works=True))
+            await seen.next()
+        dispatcher = Dispatcher(LocalChannel(Service(asker, Settings(), offers)))
+        for _ in range(6):
+            mute = Kept()
+            LINE.set(mute)
+            assert not (await dispatcher.ask("Say nothing.", quorum=1)).is_accepted
+            assert len(set(mute.asked)) == len(mute.asked) == 2
+        kept = Kept()
+        LINE.set(kept)
+        assert (await dispatcher.ask("Hello?", quorum=1)).is_accepted
+    assert [one["failed_in_a_row"] for one in kept.why] == [1]
 
 
 def test_the_length_of_a_question_is_no_fault_of_those_who_were_asked():

@@ -30,6 +30,8 @@ PLANS_MAX = 64
 """Frames of one batch are few; a stranger's thousand different ones push each other out."""
 TRIES_MAX = 5
 """Leases of one question; after that the last outcome stands."""
+WITHOUT_ANSWER_MAX = 2
+"""Nodes whose models said nothing that is an answer: then it is the question that has none."""
 PATIENCE_S = 60.0
 """How long nobody may be there who suits, before a question is given up: a node restarts in this time."""
 BACK_OFF_S = 0.25
@@ -86,13 +88,14 @@ class Dispatcher(AsyncClient):
 
     async def _leased(self, question: _Question) -> Answer:
         left_out: frozenset[str] = frozenset()
+        without: frozenset[str] = frozenset()
         give_up_s: float | None = None
         tries = 0
         while True:
             try:
                 need = await self._need(question)
                 choices = await self._chosen(need, left_out)
-                answer, failed = await self._lease(question, choices, need)
+                lease = await self._lease(question, choices)
                 tries += 1
             except DicastError as error:
                 if error is _BUSY:
@@ -100,13 +103,15 @@ class Dispatcher(AsyncClient):
                 tries += error.code not in GONE | FULL | NOBODY
                 give_up_s = await self._patience(error, give_up_s, tries)
                 continue
-            if answer is not None and (not failed or tries >= TRIES_MAX):
-                return answer
+            without |= lease.without_answer
+            is_last = not lease.failed or tries >= TRIES_MAX or len(without) >= WITHOUT_ANSWER_MAX
+            if lease.answer is not None and is_last:
+                return lease.answer
             if tries >= TRIES_MAX:
                 raise AdapterError(
                     "no_answer", f"{tries} leases lapsed without an answer.", "Are the nodes overloaded?"
                 )
-            left_out |= failed
+            left_out |= lease.failed
 
     async def _patience(self, error: DicastError, give_up_s: float | None, tries: int) -> float | None:
         """Wait a moment where asking again may help; raises the error where it does not."""
@@ -161,9 +166,7 @@ class Dispatcher(AsyncClient):
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
 
-    async def _lease(
-        self, question: _Question, choices: list[Choice], need: Need
-    ) -> tuple[Answer | None, frozenset[str]]:
+    async def _lease(self, question: _Question, choices: list[Choice]) -> _Lease:
         """The answer, if the lease held, and who kept it from being one."""
         attempt = question.log.begin([choice.why for choice in choices])
         nodes = tuple(choice.node_id for choice in choices)
@@ -178,10 +181,12 @@ class Dispatcher(AsyncClient):
             if answer is None or _is_short(answer):
                 failed = watch.failed()
             ended = "lapsed" if answer is None else f"{answer.outcome}: {answer.reason}"
-            busy = watch.busy()
+            busy, without = watch.busy(), watch.without_answer()
             for node_id in busy:
                 self.workers.note_busy(node_id, self._now_ms())
-            for node_id in failed - watch.blameless() - busy:
+            for node_id in without:
+                self.workers.note_without_answer(node_id)
+            for node_id in failed - watch.blameless() - busy - without:
                 self.workers.note_failure(node_id, self._now_ms())
             if busy and failed <= busy:
                 raise _BUSY
@@ -191,7 +196,7 @@ class Dispatcher(AsyncClient):
         finally:
             watch.release_all()
             question.log.end(attempt, ended)
-        return answer, failed
+        return _Lease(answer, failed, without)
 
     def _patience_of(self, nodes: tuple[str, ...]) -> float | None:
         """The slowest one's usual time; None where one has not answered yet."""
@@ -217,6 +222,12 @@ class Dispatcher(AsyncClient):
 
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
+
+
+class _Lease(NamedTuple):
+    answer: Answer | None
+    failed: frozenset[str]
+    without_answer: frozenset[str]
 
 
 class _Question(NamedTuple):

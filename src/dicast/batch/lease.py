@@ -133,6 +133,11 @@ class LeaseWatch:
         """Who declined for the question's length: their model cannot read it, or they could not get it."""
         return frozenset(one for one, why in self._declined.items() if why in OF_LENGTH)
 
+    def without_answer(self) -> frozenset[str]:
+        """Whose models said nothing that is an answer: their fault, or the question's."""
+        malformed = DeclineReason.ANSWER_MALFORMED.value
+        return frozenset(one for one, why in self._declined.items() if why == malformed)
+
     def busy(self) -> frozenset[str]:
         """Who had no slot free, which is no fault either."""
         return frozenset(one for one, why in self._declined.items() if why == DeclineReason.BUSY.value)

@@ -177,6 +177,12 @@ class Workers:
             worker.failed_in_a_row += 1
             worker.paused_until_ms = now_ms + pause_ms
 
+    def note_without_answer(self, node_id: str) -> None:
+        """Its model said nothing that is an answer: others first, without a pause. It may be the question."""
+        worker = self._workers.get(node_id)
+        if worker is not None:
+            worker.failed_in_a_row = max(1, worker.failed_in_a_row)
+
     def mean_ms(self, node_id: str) -> float | None:
         """How long it took of late."""
         worker = self._workers.get(node_id)
