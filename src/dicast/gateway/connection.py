@@ -28,6 +28,14 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came; those of a head must be followed by its rest."""
         super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        """The next request may have begun while this one was answered."""
+        super().on_response_complete()
+        self._watch_head()
+
+    def _watch_head(self) -> None:
         if self.conn.their_state is not h11.IDLE:
             self._head = _cancelled(self._head)
         elif self._head is None and self.conn.trailing_data[0]:
