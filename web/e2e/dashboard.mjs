@@ -61,6 +61,7 @@ async function chooseFrame(page) {
   await page.getByRole("link", { name: "Ask", exact: true }).click();
   await page.getByRole("heading", { name: /^(Answer|Undetermined)$/ }).waitFor();
   assert.equal(await page.getByLabel("Question").inputValue(), "Is water wet?");
+  await page.getByText("Models: tiny-1").waitFor();
 }
 
 /** What goes wrong while it streams is said in the gateway's words. */

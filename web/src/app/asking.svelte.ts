@@ -14,6 +14,9 @@ export const asking = $state({
   error: null as unknown,
 });
 
+/** The frame as it was chosen last; there is no preset before the gateway told which there are. */
+export const wish = $state({ preset: "", seats: 3, quorum: 3, percentage: 0.66, distance: 0.26, models: [] as string[], labels: "" });
+
 let running: AbortController | null = null;
 
 /** Ask `asking.prompt` in this frame. */
