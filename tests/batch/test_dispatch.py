@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -53,9 +54,12 @@ class Kept:
         self.ended.append(ended)
 
 
-def mute_at_times(job: StartInference) -> str:
-    said = job.messages[-1].content
-    return "." if said == "Say nothing." else said
+def sayings(name: str) -> Callable[[StartInference], str]:
+    def say(job: StartInference) -> str:
+        said = job.messages[-1].content
+        return "." if said == "Say nothing." or name.startswith("mute") else said
+
+    return say
 
 
 @asynccontextmanager
@@ -63,7 +67,7 @@ async def driven(name: str, hub: MemoryHub, *, works: bool):
     roles = (Role.WORKER, Role.VALIDATOR) if works else ()
     offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=4)
     identity = Identity(KeyPair.from_seed(name.encode()), name.encode().ljust(32)[:32])
-    engines = [MemoryEngine(mute_at_times)] if works else []
+    engines = [MemoryEngine(sayings(name))] if works else []
     parts = Parts(MemoryStore(), [hub.transport()], engines, {EMBEDDER: MemoryEmbedder(EMBEDDER)})
     driver = Driver(Node(identity, offers), parts, Log("error", stream=io.StringIO()))
     running = asyncio.create_task(driver.run())
@@ -105,12 +109,12 @@ async def test_a_node_that_died_loses_its_lease_and_another_answers():
 
 
 @pytest.mark.anyio
-async def test_a_question_without_an_answer_is_asked_of_two_and_stops_nobody():
+async def test_a_question_without_an_answer_is_asked_of_three_and_stops_nobody():
     hub = MemoryHub()
     async with AsyncExitStack() as stack:
         asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
         seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
-        for name in ("one", "two", "three"):
+        for name in ("one", "two", "three", "four"):
             await stack.enter_async_context(driven(name, hub, works=True))
             await seen.next()
         dispatcher = Dispatcher(LocalChannel(Service(asker, Settings(), offers)))
@@ -118,11 +122,26 @@ async def test_a_question_without_an_answer_is_asked_of_two_and_stops_nobody():
             mute = Kept()
             LINE.set(mute)
             assert not (await dispatcher.ask("Say nothing.", quorum=1)).is_accepted
-            assert len(set(mute.asked)) == len(mute.asked) == 2
+            assert len(set(mute.asked)) == len(mute.asked) == 3
         kept = Kept()
         LINE.set(kept)
         assert (await dispatcher.ask("Hello?", quorum=1)).is_accepted
     assert [one["failed_in_a_row"] for one in kept.why] == [1]
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_one_has_is_looked_for_where_others_have_none():
+    hub = MemoryHub()
+    async with AsyncExitStack() as stack:
+        asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
+        seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
+        for name in ("mute one", "mute two", "three", "four", "five"):
+            await stack.enter_async_context(driven(name, hub, works=True))
+            await seen.next()
+        dispatcher = Dispatcher(LocalChannel(Service(asker, Settings(), offers)))
+        for _ in range(4):
+            LINE.set(Kept())
+            assert (await dispatcher.ask("Hello?", quorum=3)).is_accepted
 
 
 def test_the_length_of_a_question_is_no_fault_of_those_who_were_asked():

@@ -30,8 +30,8 @@ PLANS_MAX = 64
 """Frames of one batch are few; a stranger's thousand different ones push each other out."""
 TRIES_MAX = 5
 """Leases of one question; after that the last outcome stands."""
-WITHOUT_ANSWER_MAX = 2
-"""Nodes whose models said nothing that is an answer: then it is the question that has none."""
+WITHOUT_ANSWER_MAX = 3
+"""Nodes whose models said nothing that is an answer, where nobody's did: it is the question that has none."""
 PATIENCE_S = 60.0
 """How long nobody may be there who suits, before a question is given up: a node restarts in this time."""
 BACK_OFF_S = 0.25
@@ -104,7 +104,8 @@ class Dispatcher(AsyncClient):
                 give_up_s = await self._patience(error, give_up_s, tries)
                 continue
             without |= lease.without_answer
-            is_last = not lease.failed or tries >= TRIES_MAX or len(without) >= WITHOUT_ANSWER_MAX
+            has_none = len(without) >= WITHOUT_ANSWER_MAX and lease.is_without_answer
+            is_last = not lease.failed or tries >= TRIES_MAX or has_none
             if lease.answer is not None and is_last:
                 return lease.answer
             if tries >= TRIES_MAX:
@@ -196,7 +197,7 @@ class Dispatcher(AsyncClient):
         finally:
             watch.release_all()
             question.log.end(attempt, ended)
-        return _Lease(answer, failed, without)
+        return _Lease(answer, failed, without, without == frozenset(nodes))
 
     def _patience_of(self, nodes: tuple[str, ...]) -> float | None:
         """The slowest one's usual time; None where one has not answered yet."""
@@ -228,6 +229,8 @@ class _Lease(NamedTuple):
     answer: Answer | None
     failed: frozenset[str]
     without_answer: frozenset[str]
+    is_without_answer: bool
+    """Whether that is so of all who were asked."""
 
 
 class _Question(NamedTuple):
