@@ -26,7 +26,7 @@ BACKLOG_BYTES_MAX = 4 * 1024 * 1024
 """What waits for a client that does not read; beyond it events are dropped, results wait."""
 EVENTS_WAIT_S = 0.002
 """Nobody sees so short a delay, and a quick round's ten events are one or two writes and wake the client as
-often; the end of a call waits for nothing."""
+often; the end of a connection's only call waits for nothing."""
 SOCKET_PATH_BYTES_MAX = 100
 """A Unix socket's name holds 104 bytes on some systems."""
 
@@ -88,7 +88,7 @@ class _Connection:
         self._writer = writer
         self._log = log
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._events: list[bytes] = []
+        self._lines: list[bytes] = []
         self._later: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
@@ -104,6 +104,7 @@ class _Connection:
             for task in self._calls.values():
                 task.cancel()
             await asyncio.gather(*self._calls.values(), return_exceptions=True)
+            self._flush()
 
     async def _line(self) -> bytes | None:
         """The next line; an empty one for a line over the limit, which is skipped; None at the end."""
@@ -183,26 +184,30 @@ class _Connection:
 
     def _write_event(self, call_id: int, report: Told | api.ReportsDropped) -> None:
         if not self._writer.is_closing():
-            if self._later is None:
-                self._later = asyncio.get_running_loop().call_later(EVENTS_WAIT_S, self._flush)
-            self._events.append(frames.event_line(call_id, report))
+            self._write_soon(frames.event_line(call_id, report))
+
+    def _write_soon(self, line: bytes) -> None:
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(EVENTS_WAIT_S, self._flush)
+        self._lines.append(line)
 
     def _flush(self) -> None:
-        """Events of a moment are one write, and what ends a call goes with them."""
+        """Lines of a moment are one write."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        events, self._events = self._events, []
-        if events and not self._writer.is_closing():
-            self._writer.write(b"".join(events))
+        lines, self._lines = self._lines, []
+        if lines and not self._writer.is_closing():
+            self._writer.write(b"".join(lines))
 
     async def _refuse(self, call_id: int, code: str, message: str) -> None:
         await self._send(frames.error_line(call_id, LocalProtocolError(code, message)))
 
     async def _send(self, line: bytes) -> None:
-        """What ends a call, and the events that wait, at once."""
-        self._events.append(line)
-        self._flush()
+        """What ends a call, and the lines that wait: at once, unless the connection has other calls open."""
+        self._write_soon(line)
+        if len(self._calls) <= 1:
+            self._flush()
         await self._writer.drain()
 
 
