@@ -195,6 +195,7 @@ class RoundTable:
         """Deadlines of every role, and rounds that are over."""
         for request_id in self._requester.take_due(self._rounds, now):
             self._note(self._rounds[request_id])
+        self._worker.take_due(now)
         self._streams.take_due(self._rounds, self._is_working, now)
         for request_id in self._validator.take_due(now):
             self._advance(self._rounds[request_id], now)

@@ -67,10 +67,13 @@ class Worker:
         else:
             self._take(round_, now)
 
-    def begin_waiting(self, now: Now) -> list[Round]:
-        """Begin what waited for a slot that is free now, and decline what waited for too long."""
+    def take_due(self, now: Now) -> None:
+        """Decline what waited for a slot for too long."""
         for round_ in self.slots.late(now):
             self._decline(round_, DeclineReason.BUSY, now)
+
+    def begin_waiting(self, now: Now) -> list[Round]:
+        """Begin what waited for a slot that is free now."""
         begun: list[Round] = []
         while (round_ := self.slots.next()) is not None:
             self._start(round_, now)

@@ -33,6 +33,7 @@ class RefusalsChangeNothing(Watcher):
         self._dice = Dice(seed, "refusals")
         self._left = WALKS_MAX
         self._before: bytes | None = None
+        self._waiting = 0
 
     @property
     def is_watching(self) -> bool:
@@ -47,6 +48,7 @@ class RefusalsChangeNothing(Watcher):
         if self._dice.bits(9) == 0:
             self._left -= 1
             self._before = fingerprint(host.node)
+            self._waiting = _waiting(host.node)
 
     def after(self, world: World, host: Host, received: Input, batch: Batch) -> None:
         """If the input was refused and nothing else, the fingerprint is the same."""
@@ -56,12 +58,19 @@ class RefusalsChangeNothing(Watcher):
         refusal = batch.reports[0]
         if isinstance(refusal, PacketRefused) and refusal.reason == Refusal.CONFLICT:
             return  # the second of two contradicting packets is kept: it is evidence
+        if _waiting(host.node) < self._waiting:
+            return  # it was accepted in silence: what is refused had waited for it
         if fingerprint(host.node) != before:
             raise Violation(
                 "refusals_change_nothing",
                 world.heap.now_ms,
                 f"{host.name} changed on a packet refused as {refusal}",
             )
+
+
+def _waiting(node: object) -> int:
+    """Packets that wait for the one they follow."""
+    return sum(count for path, count in sizes(node) if path.endswith("._orphans._waiting"))
 
 
 class RebuiltIsTheSame(Watcher):
