@@ -157,6 +157,12 @@ def test_what_makes_no_sense_is_refused(client, place):
     for body, kind in ((b"junk", "multipart/form-data; boundary=x"), (b"junk", "multipart/form-data")):
         answer = httpx.post(f"{place.url}/v1/files", content=body, headers={"content-type": kind})
         assert answer.status_code == 400, answer.text
+    with place.connect() as connection:
+        head = (
+            "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        )
+        connection.sendall(f"{head}Content-Length: {10**10}\r\n\r\n".encode())
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
     assert httpx.get(f"{place.url}/v1/batches?limit=0").status_code == 400
     assert httpx.post(f"{place.url}/v1/files", content=b"{}").status_code == 415
 

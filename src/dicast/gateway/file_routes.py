@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import shutil
 import time
@@ -64,12 +65,17 @@ class FileRoutes:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._uploading = 0
+        # What is wrong with an upload is told to whoever sent it, and not by its parser on standard error.
+        logging.getLogger("python_multipart").disabled = True
 
     async def upload(self, request: Request) -> Response:
         """`POST /v1/files`."""
         batches, owner = batches_of(self._parts), owner_of(request)
         if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise GatewayError("not_json", "Send the file as multipart/form-data.")
+        length = request.headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length[:18]) > FILE_BYTES_MAX + ENVELOPE_BYTES:
+            raise _too_large()
         if self._uploading >= UPLOADS_MAX:
             raise GatewayError("overloaded", f"{UPLOADS_MAX} files are being uploaded already.")
         self._uploading += 1
@@ -127,7 +133,8 @@ class FileRoutes:
         except TimeoutError as error:
             raise GatewayError("body_too_slow", "The file came too slowly.") from error
         except (MultiPartException, KeyError, UnicodeDecodeError, AttributeError) as error:
-            raise GatewayError("invalid_request", f"The upload is malformed: {error}.") from error
+            why = str(error).rstrip(".")
+            raise GatewayError("invalid_request", f"The upload is malformed: {why}.") from error
         except ClientDisconnect as error:
             raise ClientGoneError from error
         try:
@@ -196,7 +203,7 @@ async def _bounded(request: Request) -> AsyncGenerator[bytes]:
             return
         size += len(piece)
         if size > FILE_BYTES_MAX + ENVELOPE_BYTES:
-            raise GatewayError("body_too_large", f"A file has at most {FILE_BYTES_MAX} bytes.")
+            raise _too_large()
         yield piece
 
 
@@ -221,9 +228,13 @@ async def adopted(parts: Parts, name: str, owner: str) -> str:
     return file_id
 
 
+def _too_large() -> GatewayError:
+    return GatewayError("body_too_large", f"A file has at most {FILE_BYTES_MAX} bytes.")
+
+
 def _check_room(book: Book, owner: str, size: int) -> None:
     if size > FILE_BYTES_MAX:
-        raise GatewayError("body_too_large", f"A file has at most {FILE_BYTES_MAX} bytes.")
+        raise _too_large()
     if book.file_bytes(owner) + size > OWNER_BYTES_MAX or book.file_bytes() + size > ALL_BYTES_MAX:
         raise GatewayError("storage_full", "There is no room for another file. Delete some first.")
 
