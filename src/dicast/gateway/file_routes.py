@@ -66,7 +66,7 @@ class FileRoutes:
         self._parts = parts
         self._uploading = 0
         # What is wrong with an upload is told to whoever sent it, and not by its parser on standard error.
-        logging.getLogger("python_multipart").disabled = True
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
     async def upload(self, request: Request) -> Response:
         """`POST /v1/files`."""

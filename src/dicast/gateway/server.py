@@ -149,7 +149,7 @@ async def serve(
 
 
 def _configuration(app: ASGIApp) -> uvicorn.Config:
-    """No access log (prompts stay out of logs), no proxy headers, bounded heads."""
+    """No access log (prompts stay out of logs), no line for every broken request, bounded heads."""
     return uvicorn.Config(
         app,
         loop="asyncio",
@@ -160,6 +160,7 @@ def _configuration(app: ASGIApp) -> uvicorn.Config:
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,
