@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicast.base.errors import DicastError
-from dicast.consensus.constants import EMBEDDER
+from dicast.consensus.constants import EMBEDDER, EMBEDDER_BITS
 from dicast.gateway.bodies import read_body
 from dicast.gateway.errors import GatewayError, invalid, of_node, unsupported
 from dicast.gateway.frames import ANY_MODEL
@@ -51,8 +51,6 @@ class EmbeddingsRoute:
             except DicastError as error:
                 raise _refusal(error) from error
             bill.pay(0, sum(found.tokens))
-        if body.dimensions not in (None, found.bits):
-            raise unsupported("dimensions", f"An embedding has {found.bits} of them.")
         vectors = [vector_of(one, found.bits) for one in found.embeddings]
         data = [
             {"object": "embedding", "index": index, "embedding": _written(vector, body.encoding_format)}
@@ -74,6 +72,8 @@ def _texts(body: EmbeddingsRequest) -> tuple[str, ...]:
         raise GatewayError("model_not_found", message, field="model")
     if body.encoding_format not in FORMATS:
         raise invalid("encoding_format", f"it is one of {', '.join(FORMATS)}.")
+    if body.dimensions not in (None, EMBEDDER_BITS[EMBEDDER]):
+        raise unsupported("dimensions", f"An embedding has {EMBEDDER_BITS[EMBEDDER]} of them.")
     given = [body.input] if isinstance(body.input, str) else body.input
     try:
         texts = msgspec.convert(given, tuple[str, ...])
