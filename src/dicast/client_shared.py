@@ -69,10 +69,14 @@ class SharedChannel:
 class _Call:
     def __init__(self, on_event: EventSink | None) -> None:
         self._on_event = on_event
+        self.is_over = False
+        """Whether the node said how it ended."""
         self.result: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
 
     def hear(self, frame: frames.ReplyFrame) -> None:
         """What a listener raises ends this call, and no other."""
+        if frame.id != NO_CALL and (frame.error is not None or frame.result):
+            self.is_over = True
         if self.result.done():
             return
         try:
@@ -104,17 +108,17 @@ class _Shared:
         self._hearing = asyncio.get_running_loop().create_task(self._hear())
 
     async def call(self, call: api.AnyCall, on_event: EventSink | None) -> msgspec.Raw:
-        """The result as it came. Cancelling ends the call at the node."""
+        """The result as it came. Whoever leaves earlier ends the call at the node, too."""
         self._number += 1
         number, made = self._number, _Call(on_event)
-        self._open[number] = made
         try:
             self._say(frames.call_line(number, call))
+            self._open[number] = made
             return await made.result
         finally:
             self.calls -= 1
-            del self._open[number]
-            if made.result.cancelled() and self.is_open:
+            was_said = self._open.pop(number, None) is not None
+            if was_said and not made.is_over and self.is_open:
                 self._writer.write(frames.cancel_line(number))
 
     def _say(self, line: bytes) -> None:

@@ -95,14 +95,17 @@ async def test_an_error_ends_its_own_call(node, channel) -> None:
 
 
 async def test_what_a_listener_raises_ends_its_own_call(network, node, channel) -> None:
-    await network.workers(1)
+    """At the node, too: its answer would never come, and the question would go on for nobody."""
+    await held(network)
     client = AsyncClient(channel=channel)
+    ends = node.driver.reports.subscribe(lambda report: type(report).__name__ == "RoundEnded")
 
     def fail(_event: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await client.ask("What?", quorum=1, on_event=fail)
+    assert (await asyncio.wait_for(ends.next(), 60)).code == "cancelled"
     assert (await client.status()).node_id == node.node_id
 
 
