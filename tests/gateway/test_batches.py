@@ -13,6 +13,8 @@ import pytest
 
 SENTENCE = "The capital city of France is called Paris."
 FRAME = {"quorum": 1}
+MAGNET = f"magnet:?xt=urn:btmh:1220{'0' * 64}&dn={'0' * 64}&x.pe=169.254.169.254:80"
+"""Names a blob, and a host to knock at."""
 
 
 @pytest.fixture
@@ -149,6 +151,7 @@ def test_what_makes_no_sense_is_refused(client, place, caplog):
         ({"completion_window": "1h"}, "invalid_request"),
         ({"metadata": {"a": 1}}, "invalid_request"),
         ({"input_file_id": "file-none"}, "file_missing"),
+        ({"input_file_id": f"sha256:{MAGNET}"}, "invalid_request"),
         ({"more": 1}, "invalid_request"),
     ):
         body = {"input_file_id": file.id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -164,7 +167,8 @@ def test_what_makes_no_sense_is_refused(client, place, caplog):
         )
         connection.sendall(f"{head}Content-Length: {10**10}\r\n\r\n".encode())
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
-    assert httpx.get(f"{place.url}/v1/batches?limit=0").status_code == 400
+    for limit in ("0", "000000001" + "0" * 9, "1" * 5_000, "000000001" + "1" * 5_000):
+        assert httpx.get(f"{place.url}/v1/batches", params={"limit": limit}).status_code == 400
     assert httpx.post(f"{place.url}/v1/files", content=b"{}").status_code == 415
 
 

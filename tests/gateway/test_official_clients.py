@@ -108,6 +108,8 @@ def test_anthropic_models(real_place, claude) -> None:
     assert caught.value.body["error"]["type"] == "not_found_error"
     with pytest.raises(anthropic.BadRequestError):
         claude.models.list(limit=1001)
+    with pytest.raises(anthropic.BadRequestError):
+        claude.models.list(extra_query={"limit": "000000001" + "1" * 5_000})
     assert httpx.get(f"{real_place.url}/v1/models/").json()["object"] == "list"
 
 

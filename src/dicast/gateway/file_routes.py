@@ -21,6 +21,7 @@ from starlette.responses import FileResponse, Response
 from dicast.base.errors import DicastError
 from dicast.batch.book import Book
 from dicast.batch.input import FILE_BYTES_MAX
+from dicast.content.manifest import is_hash
 from dicast.gateway.batches import Batches, put_file
 from dicast.gateway.errors import GatewayError, invalid, unsupported
 from dicast.gateway.keys import Scope
@@ -172,7 +173,7 @@ def seen_by(request: Request) -> str | None:
 def page_of(request: Request, usual: int, most: int) -> Page:
     """`after` and `limit` of a list."""
     limit = request.query_params.get("limit", str(usual))
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= most:
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= most:
         raise invalid("limit", f"is a number from 1 to {most}.")
     return Page(request.query_params.get("after", "")[:NAME_CHARS_MAX], int(limit))
 
@@ -209,11 +210,14 @@ async def _bounded(request: Request) -> AsyncGenerator[bytes]:
 
 async def adopted(parts: Parts, name: str, owner: str) -> str:
     """A blob of the network as a file for batches: its id. Raises GatewayError."""
+    sha256 = name.removeprefix(BLOB)
+    if not is_hash(sha256):  # a magnet link would name hosts to knock at, and lift the bound on the size
+        raise invalid("input_file_id", f"has 64 lower-case hex digits after `{BLOB}`.")
     if parts.blob is None:
         raise GatewayError("file_missing", "This gateway keeps no blobs.", field="input_file_id")
     try:
         async with asyncio.timeout(BLOB_TIMEOUT_S):
-            path = await parts.blob(name.removeprefix(BLOB))
+            path = await parts.blob(sha256)
     except (DicastError, TimeoutError) as error:
         why = (
             f"{error.message} {error.next_step}" if isinstance(error, DicastError) else "It came too slowly."

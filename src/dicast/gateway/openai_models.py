@@ -83,7 +83,7 @@ def _described(name: str, nodes: int) -> dict[str, Any]:
 def _page(request: Request, models: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A page as Anthropic's clients turn it: what comes after an id, or just before one."""
     limit = request.query_params.get("limit", str(PAGE_MAX))
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= PAGE_MAX:
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= PAGE_MAX:
         raise invalid("limit", f"is a number from 1 to {PAGE_MAX}.")
     names: list[str] = [one["id"] for one in models]
     after, before = request.query_params.get("after_id"), request.query_params.get("before_id")
