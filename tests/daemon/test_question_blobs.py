@@ -158,3 +158,21 @@ async def test_blobs_that_are_asked_for_by_hand_keep_the_same_rule(relays: tuple
     met = replace(empty_peer, addresses={"websocket": wanted})
     asked = await also_from(Wanted("00" * 32, nodes=("ws://127.0.0.1:1",)), status, [met])
     assert asked.nodes == ("ws://127.0.0.1:1", *([near] if here else []), far)
+
+
+@pytest.mark.parametrize(
+    ("more", "is_here"),
+    [
+        ({}, True),
+        ({"peers": ("nostr=ws://127.0.0.1:7448",)}, True),
+        ({"peers": ("nostr=wss://relay.example.org",)}, False),
+        ({"peers": ("zenoh=tcp/192.0.2.1:7447",)}, False),
+        ({"relays": (*HERE, "ws://127.example.org")}, False),
+        ({"transports": {"nostr": {}, "nats": {"servers": ["nats://192.0.2.1:4222"]}}}, False),
+        ({"transports": {"nostr": {}, "far": {"plugin": "zenoh"}}}, False),
+        ({"transports": {"nostr": {}, "zenoh": {"enabled": False}}}, True),
+        ({"transports": {"nostr": {}, "websocket": {"listen": "192.0.2.1:7780"}}}, False),
+    ],
+)
+def test_who_meets_others_elsewhere_too_is_not_on_this_machine_alone(more: Any, is_here: bool) -> None:
+    assert is_on_this_machine(Settings(**{"relays": HERE, **more})) is is_here

@@ -91,6 +91,7 @@ async def test_what_may_not_be_dialled_on_a_strangers_word() -> None:
     far = ListedNostrTransport(["wss://relay.example.org"], BOB)
     for address in (
         "ws://relay.example.net",
+        "ws://127.example.net",
         "wss://relay.example.net/?token=x",
         "wss://u:p@relay.example.net",
         "wss://relay.example.net:22",

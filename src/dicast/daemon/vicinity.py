@@ -8,14 +8,18 @@ from typing import cast
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.given import given_places
 
+LOOKED_AT = frozenset({"nostr", "websocket"})
+"""Transports; where those are whom the others reach, nobody here knows."""
+
 
 def is_on_this_machine(settings: Settings) -> bool:
     """Whether a node meets others by what is on this machine: then whoever it hears of may be there, too."""
-    tables = [
-        table for name, table in settings.transports.items() if table.get("plugin", name) == "websocket"
-    ]
+    tables = [table for name, table in settings.transports.items() if _plugin(name, table) == "websocket"]
+    if not _kinds(settings) <= LOOKED_AT:
+        return False
     listening = [f"ws://{table['listen']}" for table in tables if table.get("listen")]
-    places = [*settings.relays, *listening, *mesh_peers(settings)]
+    relays = [place.address for place in given_places(settings) if place.transport == "nostr"]
+    places = [*settings.relays, *relays, *listening, *mesh_peers(settings)]
     if not places:
         return False
     from dicast.transports.nostr_socket import is_on_this_machine as is_here
@@ -26,7 +30,20 @@ def is_on_this_machine(settings: Settings) -> bool:
 def mesh_peers(settings: Settings) -> list[str]:
     """The nodes of the mesh that a person named."""
     tables = settings.transports.items()
-    meshes = [table for name, table in tables if table.get("plugin", name) == "websocket"]
+    meshes = [table for name, table in tables if _plugin(name, table) == "websocket"]
     found = [cast("Mapping[str, Sequence[str]]", table).get("peers", ()) for table in meshes]
     given = [place.address for place in given_places(settings) if place.transport == "websocket"]
     return given + [peer for peers in found if not isinstance(peers, str) for peer in peers]
+
+
+def _kinds(settings: Settings) -> set[object]:
+    """The transports that are on."""
+    tables = settings.transports.items()
+    used = {
+        _plugin(name, table) for name, table in tables if table.get("enabled", True) not in (False, "false")
+    }
+    return used | {place.transport for place in given_places(settings)}
+
+
+def _plugin(name: str, table: Mapping[str, object]) -> object:
+    return table.get("plugin", name)

@@ -60,7 +60,8 @@ class Trip:
 def is_on_this_machine(url: str) -> bool:
     """Whether an address is reached without leaving this machine, and so never through a proxy."""
     host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    is_number = host.replace(".", "").isdigit()  # and no name that somebody registered
+    return host in {"localhost", "::1"} or (is_number and host.startswith("127."))
 
 
 def is_too_big(closed: ConnectionClosed) -> bool:
