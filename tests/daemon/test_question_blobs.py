@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from dicast.base.errors import AdapterError
 from dicast.base.merkle import root_of_bytes
 from dicast.content.serving import BlobPages
 from dicast.content.store import BlobStore
+from dicast.daemon import named_nodes
 from dicast.daemon.api import PeerRecord, StatusResult
 from dicast.daemon.builtin_content import QuestionBlobs, Wanted, also_from, blob_store
 from dicast.daemon.config_schema import ContentSettings, Settings
@@ -85,10 +89,28 @@ async def test_a_stranger_cannot_make_a_node_knock_at_this_machine(
     mine, _ = place(tmp_path / "mine", relays=relays)
     port = giver.node.address.rpartition(":")[2]
     hosts = ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "0.0.0.0")
-    named_nodes = [f"ws://{host}:{port}" for host in hosts]
+    places = [f"ws://{host}:{port}" for host in hosts]
     with pytest.raises(AdapterError) as refused:
-        await mine.fetch(asked, [*named_nodes, "ws://user@192.0.2.1:9", "ws://192.0.2.1:25"])
+        await mine.fetch(asked, [*places, "ws://user@192.0.2.1:9", "ws://192.0.2.1:25"])
     assert refused.value.code == "blob_nowhere"
+
+
+async def test_names_that_hang_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks names hosts, and may keep their name server from answering."""
+    answered = threading.Event()
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        answered.wait(600)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(named_nodes, "RESOLVE_SECONDS_MAX", 0.1)
+    try:
+        names = [f"ws://n{number}.example.org:7780" for number in range(64)]
+        assert await named_nodes.allowed(names, with_loopback=False) == []
+        assert await asyncio.wait_for(asyncio.to_thread(answered.is_set), 60) is False
+    finally:
+        answered.set()
 
 
 async def test_wrong_bytes_are_no_question(giver: Giver, tmp_path: Path) -> None:

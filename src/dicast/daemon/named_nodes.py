@@ -9,12 +9,16 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from urllib.parse import urlsplit
 
 from dicast.transports.websocket_hearsay import Hearsay, IpAddress, place_of
 
 RESOLVE_SECONDS_MAX = 5.0
 """A name that takes longer is of no use to a question that waits."""
+_RESOLVING = ThreadPoolExecutor(4, "names")
+"""Threads of their own: a look-up cannot be ended, and names that strangers let hang hold up names only."""
 
 
 async def allowed(addresses: Iterable[str], *, with_loopback: bool) -> list[str]:
@@ -38,7 +42,8 @@ async def _behind(address: str) -> list[IpAddress]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_SECONDS_MAX):
-            found = await loop.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+            look_up = partial(socket.getaddrinfo, parts.hostname, parts.port, type=socket.SOCK_STREAM)
+            found = await loop.run_in_executor(_RESOLVING, look_up)
     except (OSError, UnicodeError, TimeoutError):
         return []
     return [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
