@@ -19,7 +19,7 @@ from dicast.content.serving import BlobPages
 from dicast.content.store import BlobStore
 from dicast.daemon import named_nodes
 from dicast.daemon.api import PeerRecord, StatusResult
-from dicast.daemon.builtin_content import QuestionBlobs, Wanted, also_from, blob_store
+from dicast.daemon.builtin_content import SOURCES_MAX, QuestionBlobs, Wanted, _sources, also_from, blob_store
 from dicast.daemon.config_schema import ContentSettings, Settings
 from dicast.daemon.paths import Paths
 from dicast.daemon.private_network import topic_in
@@ -179,7 +179,18 @@ async def test_blobs_that_are_asked_for_by_hand_keep_the_same_rule(relays: tuple
     )
     met = replace(empty_peer, addresses={"websocket": wanted})
     asked = await also_from(Wanted("00" * 32, nodes=("ws://127.0.0.1:1",)), status, [met])
-    assert asked.nodes == ("ws://127.0.0.1:1", *([near] if here else []), far)
+    assert asked.nodes == ("ws://127.0.0.1:1",)
+    assert asked.heard == (*([near] if here else []), far)
+
+
+def test_strangers_do_not_push_out_whom_a_person_named() -> None:
+    heard = tuple(f"ws://192.0.2.{number}:7780" for number in range(1, 2 * SOURCES_MAX))
+    transports: Any = {"websocket": {"peers": ["ws://198.51.100.1:7780"]}}
+    settings = Settings(transports=transports, peers=("websocket=ws://198.51.100.2:7780",))
+    asked = Wanted("00" * 32, nodes=("ws://203.0.113.1:7780",), heard=heard)
+    names = [source.name for source in _sources(settings, asked)]
+    assert len(names) == SOURCES_MAX
+    assert sum("192.0.2." in name for name in names) == SOURCES_MAX - 3
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ class Wanted(msgspec.Struct, frozen=True):
     link: str = ""
     bytes_max: int = 0
     """A larger one is not wanted, and neither is one whose size nobody says; 0 takes any."""
+    heard: tuple[str, ...] = ()
+    """Further addresses of the mesh, by the word of strangers: asked where there is room beside others."""
 
 
 def blob_store(settings: Settings, paths: Paths) -> BlobStore:
@@ -81,7 +83,7 @@ async def also_from(asked: Wanted, node: StatusResult, peers: Iterable[PeerRecor
 
     said = (place for peer in peers for place in peer.addresses.get("websocket", ()))
     places = await allowed(islice(dict.fromkeys(said), MET_MAX), with_loopback=node.on_this_machine)
-    return msgspec.structs.replace(asked, nodes=tuple(dict.fromkeys((*asked.nodes, *places))))
+    return msgspec.structs.replace(asked, heard=tuple(places))
 
 
 async def fetch(
@@ -199,10 +201,10 @@ def copy_out(path: Path, output: Path) -> Path:
 
 
 def _sources(settings: Settings, asked: Wanted) -> list[Source]:
-    """Every place to ask: what was named first, then mirrors, then the peers of the mesh."""
+    """Every place to ask: what was named first, then mirrors, then the peers of the mesh, then hearsay."""
     topic = topic_in(settings)
     urls = [*asked.urls, *(f"{mirror.rstrip('/')}/{asked.sha256}" for mirror in settings.content.mirrors)]
-    nodes = [*asked.nodes, *mesh_peers(settings)]
+    nodes = [*asked.nodes, *mesh_peers(settings), *asked.heard]
     sources: list[Source] = [HttpSource(_checked(url)) for url in dict.fromkeys(urls)]
     sources += [mesh_source(_checked(node), topic, asked.sha256) for node in dict.fromkeys(nodes)]
     return sources[:SOURCES_MAX]
