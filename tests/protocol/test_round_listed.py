@@ -11,7 +11,7 @@ from dicast.consensus.reasons import Outcome, Reason, Status
 from dicast.embedders.memory import MemoryEmbedder
 from dicast.protocol.certificate import verify
 from dicast.protocol.inputs import ModelsChanged
-from dicast.protocol.messages import Message, OfferedModel, Role
+from dicast.protocol.messages import Kind, Message, OfferedModel, Role
 from dicast.protocol.outputs import (
     AskRefused,
     CertificateReady,
@@ -212,3 +212,16 @@ def test_where_any_model_will_do_one_made_for_anything_answers(network, question
     network.ask(asker, question(seats=1, quorum=1))
     network.run_for(10_000)
     assert jobs == [chosen]
+
+
+@pytest.mark.parametrize(("is_lost", "closes"), [(False, 1), (True, 3)])
+def test_a_close_is_repeated_until_everybody_with_a_seat_has_signed(network, question, is_lost, closes):
+    asker = network.add(roles=())
+    workers = [network.add() for _ in range(3)]
+    network.run_for(1_000)
+    lost = b'"pubkey":"%s"' % workers[0].identity.node_id.encode()
+    kind = b'"kind":%d,' % Kind.SIGNATURE
+    network.drop = lambda host, wire: is_lost and host is asker and lost in wire and kind in wire
+    network.ask(asker, question(seats=3, quorum=3))
+    network.run_for(6_500)
+    assert len(network.sent(Kind.CLOSE, asker)) == closes
