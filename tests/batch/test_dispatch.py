@@ -15,6 +15,7 @@ from dicast.base.crypto import KeyPair
 from dicast.batch.dispatch import Dispatcher
 from dicast.batch.lease import LINE, START_S, LeaseWatch
 from dicast.cli.session import LocalChannel
+from dicast.client import AsyncClient
 from dicast.consensus.constants import EMBEDDER
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.driver import Driver, Parts
@@ -63,11 +64,11 @@ def sayings(name: str) -> Callable[[StartInference], str]:
 
 
 @asynccontextmanager
-async def driven(name: str, hub: MemoryHub, *, works: bool):
+async def driven(name: str, hub: MemoryHub, *, works: bool, hold: asyncio.Event | None = None):
     roles = (Role.WORKER, Role.VALIDATOR) if works else ()
     offers = NodeSettings(roles=roles, embedders=(EMBEDDER,), slots=4)
     identity = Identity(KeyPair.from_seed(name.encode()), name.encode().ljust(32)[:32])
-    engines = [MemoryEngine(sayings(name))] if works else []
+    engines = [MemoryEngine(sayings(name), hold=hold)] if works else []
     parts = Parts(MemoryStore(), [hub.transport()], engines, {EMBEDDER: MemoryEmbedder(EMBEDDER)})
     driver = Driver(Node(identity, offers), parts, Log("error", stream=io.StringIO()))
     running = asyncio.create_task(driver.run())
@@ -142,6 +143,33 @@ async def test_an_answer_that_one_has_is_looked_for_where_others_have_none():
         for _ in range(4):
             LINE.set(Kept())
             assert (await dispatcher.ask("Hello?", quorum=3)).is_accepted
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_enough_agreed_on_stands_though_one_was_busy():
+    hub = MemoryHub()
+    async with AsyncExitStack() as stack:
+        asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
+        seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
+        for name in ("one", "two", "three"):
+            await stack.enter_async_context(driven(name, hub, works=True))
+            await seen.next()
+        full, _ = await stack.enter_async_context(driven("full", hub, works=True, hold=asyncio.Event()))
+        await seen.next()
+        channel = LocalChannel(Service(asker, Settings(), offers))
+        told = asker.reports.subscribe(lambda report: isinstance(report, MemberProgress))
+        client, member = AsyncClient(channel=channel), (full.node.node_id,)
+        held = [asyncio.create_task(client.ask("Hold.", quorum=1, members=member)) for _ in range(4)]
+        for _ in held:
+            assert (await told.next()).step == "accepted"
+        kept = Kept()
+        LINE.set(kept)
+        answer = await asyncio.wait_for(Dispatcher(channel).ask("Hello?", quorum=3, seats=4), 60)
+        for task in held:
+            task.cancel()
+        await asyncio.wait(held)
+    assert answer.is_accepted
+    assert kept.ended == ["accepted: agreed"]
 
 
 def test_the_length_of_a_question_is_no_fault_of_those_who_were_asked():

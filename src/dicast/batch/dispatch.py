@@ -189,7 +189,7 @@ class Dispatcher(AsyncClient):
                 self.workers.note_without_answer(node_id)
             for node_id in failed - watch.blameless() - busy - without:
                 self.workers.note_failure(node_id, self._now_ms())
-            if busy and failed <= busy:
+            if failed and failed <= busy:
                 raise _BUSY
         except DicastError as error:
             ended = error.code
