@@ -4,11 +4,11 @@ Run `python benchmarks/gateway.py [--questions N] [--quorum N --rate R]`; by def
 questions a second, then quorum 2 with 20. As many nodes as the quorum (an instant engine, all in memory)
 and the gateway run in one process; in a quorum of 2 each reads the answers with MiniLM. The asking side is
 another process; it speaks HTTP by asyncio's streams alone, as httpx takes 1.2 ms of processor time a
-question, and 4 once a hundred connections are open. First one question at a time, both ways in turn; then R
-questions a second, each way for itself. Every part has fresh nodes: a node keeps a round for a while, and
-at most 256. Milliseconds; the overhead is the difference of the same percentile of both ways (wanted at
-quorum 1: a p95 of 10 ms), and their ratio below it. "processor" is what nodes and gateway took for one: one
-process cannot answer more than 1,000 divided by it a second.
+question, and 4 once a hundred connections are open. First one question at a time, both ways in turn; then
+five times R questions a second, each way for itself. Every part has fresh nodes: a node keeps a round for a
+while, and at most 256. Milliseconds; the overhead is the difference of the same percentile of both ways
+(wanted at quorum 1: a p95 of 10 ms), and their ratio below it. "processor" is what nodes and gateway took
+for one: one process cannot answer more than 1,000 divided by it a second.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,8 @@ from dicast.transports.memory import MemoryHub
 QUESTION = "What is the capital of France?"
 QUESTIONS_MAX = 240
 """Of one node: with those that warm it up, fewer than the 256 rounds that it keeps."""
+RUNS = 5
+"""Of questions at a rate, each with fresh nodes."""
 BOTH = ((1, 200), (2, 20))
 """Quorum, and questions a second: all share one core."""
 Ask = Callable[[], Awaitable[None]]
@@ -172,13 +175,14 @@ async def _measure(questions: int, rate: int, quorum: int) -> None:
                 before = _processor_ms(process)
                 alone[number].append(await _timed(way))
                 used[number] += _processor_ms(process) - before
-    busy: list[list[float]] = []
-    for number in range(2):
-        async with _both_ways(quorum) as (_, *ways):
-            busy.append(await _at_rate(ways[number], questions, rate))
-    print(f"{'ms':28} {'p50':>8} {'p95':>8}")
-    _row("one at a time", *alone)
-    _row(f"{rate} a second", *busy)
+    busy: tuple[list[list[float]], list[list[float]]] = ([], [])
+    for _ in range(RUNS):
+        for number in range(2):
+            async with _both_ways(quorum) as (_, *ways):
+                busy[number].append(await _at_rate(ways[number], questions, rate))
+    print(f"{'ms':28} {'p50':>8} {'p95':>8}  p95 of every run")
+    _rows("one at a time", [alone[0]], [alone[1]])
+    _rows(f"{rate} a second", *busy)
     print(
         "processor: "
         + ", ".join(
@@ -225,13 +229,25 @@ async def _at_rate(ask: Ask, questions: int, rate: int) -> list[float]:
     return list(await asyncio.gather(*asking))
 
 
-def _row(title: str, direct: list[float], through: list[float]) -> None:
-    """Four lines of the table: both ways, what the gateway adds, and how many times it is."""
-    points = [(_percentile(direct, share), _percentile(through, share)) for share in (50, 95)]
-    for way, index in (("client", 0), ("gateway", 1)):
-        print(f"{title + ', ' + way:28} " + " ".join(f"{point[index]:8.1f}" for point in points))
-    print(f"{title + ', overhead':28} " + " ".join(f"{point[1] - point[0]:8.1f}" for point in points))
-    print(f"{title + ', ratio':28} " + " ".join(f"{point[1] / point[0]:8.2f}" for point in points))
+def _rows(title: str, direct: list[list[float]], through: list[list[float]]) -> None:
+    """Both ways, what the gateway adds, and how many times it is."""
+    before, after = ([_points(run) for run in way] for way in (direct, through))
+    runs = list(zip(before, after, strict=True))
+    _row(title + ", client", before)
+    _row(title + ", gateway", after)
+    _row(title + ", overhead", [(two[0] - one[0], two[1] - one[1]) for one, two in runs])
+    _row(title + ", ratio", [(two[0] / one[0], two[1] / one[1]) for one, two in runs])
+
+
+def _row(title: str, runs: list[tuple[float, float]]) -> None:
+    """The medians of the runs, and how far these are apart."""
+    halves, most = zip(*runs, strict=True)
+    spread = " ".join(f"{point:.1f}" for point in sorted(most)) if len(runs) > 1 else ""
+    print(f"{title:28} {statistics.median(halves):8.1f} {statistics.median(most):8.1f}  {spread}".rstrip())
+
+
+def _points(run: list[float]) -> tuple[float, float]:
+    return _percentile(run, 50), _percentile(run, 95)
 
 
 def _percentile(values: list[float], share: int) -> float:

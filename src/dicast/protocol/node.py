@@ -332,7 +332,7 @@ class Node:
                 self._hear_orphans(packet.id, now)
 
     def _begin_waiting(self, now: Now) -> None:
-        if self._table.begin_waiting(now):
+        while self._table.begin_waiting(now):
             self._hear_ourselves(now)
 
     def _see_beacon(self, number: int, value: str, now: Now) -> None:

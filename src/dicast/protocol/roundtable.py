@@ -179,12 +179,13 @@ class RoundTable:
             self._begin_streaming(round_, now)
 
     def begin_waiting(self, now: Now) -> bool:
-        """Slots that became free are taken by those that wait for one; whether anybody waited."""
+        """Slots that became free are taken by those that wait for one; whether anybody began."""
         if not self._worker.slots.is_waited_for:
             return False
-        for round_ in self._worker.begin_waiting(now):
+        begun = self._worker.begin_waiting(now)
+        for round_ in begun:
             self._begin_streaming(round_, now)
-        return True
+        return bool(begun)
 
     def hear_beacon(self, now: Now) -> None:
         """A beacon round became public: draws that waited for it go on."""
