@@ -288,6 +288,25 @@ def test_what_is_open_counts_as_spent_and_a_new_day_begins_at_midnight(tmp_path)
     ledger.close()
 
 
+def test_what_opens_no_round_is_not_counted_as_one(tmp_path) -> None:
+    ledger = Ledger(tmp_path)
+    record = KeyFile(tmp_path).create("embedder", (), Limits(600, 20, 1), 0).record
+    with ledger.spending(record, 5) as bill:
+        bill.pay(1, 5)
+    with ledger.spending(record, 0, rounds=0) as bill:
+        bill.pay(0, 7)
+    with pytest.raises(ValueError, match="the embedder gave up"), ledger.spending(record, 0, rounds=0):
+        raise ValueError("the embedder gave up")
+    assert ledger.today(record.id) == (1, 12)
+    with pytest.raises(GatewayError, match="1 rounds a day"), ledger.spending(record, 5):
+        pass
+    with ledger.spending(record, 0, rounds=0) as bill:
+        bill.pay(0, 8)
+    with pytest.raises(GatewayError, match="20 tokens a day"), ledger.spending(record, 0, rounds=0):
+        pass
+    ledger.close()
+
+
 def test_what_a_key_may_spend_is_counted_over_all_dialects(public_place) -> None:
     url = public_place.url
     made = public_place.keys.create("thrifty", (Scope.INFER, Scope.READ), Limits(600, None, 2), 0)

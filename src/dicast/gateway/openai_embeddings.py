@@ -45,7 +45,7 @@ class EmbeddingsRoute:
         body = await read_body(request, EmbeddingsRequest, self._parts.budgets.body_s)
         texts = _texts(body)
         ledger, spender = self._parts.asker.ledger, SPENDER.get()
-        with ledger.spending(spender, 0) as bill:
+        with ledger.spending(spender, 0, rounds=0) as bill:
             try:
                 found = await self._parts.client.embed(texts, EMBEDDER)
             except DicastError as error:

@@ -39,10 +39,10 @@ class Spent(NamedTuple):
 
 
 class Bill:
-    """One question: what it took so far, at least one round."""
+    """One question: what it took so far."""
 
-    def __init__(self) -> None:
-        self.rounds = 1
+    def __init__(self, rounds: int) -> None:
+        self.rounds = rounds
         self.tokens = 0
 
     def pay(self, rounds: int, tokens: int) -> None:
@@ -75,29 +75,29 @@ class Ledger:
         """Give the file back."""
         self._file.close()
 
-    def check(self, record: KeyRecord | None) -> None:
-        """Raise GatewayError `spend_limit` when the key has nothing left today."""
+    def check(self, record: KeyRecord | None, rounds: int = 1) -> None:
+        """Raise GatewayError `spend_limit` when the key has nothing left today for so many more rounds."""
         if record is None or (record.tokens_per_day is None and record.rounds_per_day is None):
             return
-        rounds, tokens = self.today(record.id)
+        spent, tokens = self.today(record.id)
         open_rounds, open_tokens = self._open.get(record.id, (0, 0))
-        if record.rounds_per_day is not None and rounds + open_rounds >= record.rounds_per_day:
+        if rounds and record.rounds_per_day is not None and spent + open_rounds >= record.rounds_per_day:
             raise self._refusal(f"{record.rounds_per_day} rounds")
         if record.tokens_per_day is not None and tokens + open_tokens >= record.tokens_per_day:
             raise self._refusal(f"{record.tokens_per_day} tokens")
 
     @contextmanager
-    def spending(self, record: KeyRecord | None, max_tokens: int) -> Generator[Bill]:
+    def spending(self, record: KeyRecord | None, max_tokens: int, rounds: int = 1) -> Generator[Bill]:
         """One question of a key. While it is open all that it may take counts as spent; then what it took is
-        written, before anybody is told its answer."""
-        self.check(record)
-        bill = Bill()
+        written, before anybody is told its answer. What asks no other node opens no round."""
+        self.check(record, rounds)
+        bill = Bill(rounds)
         key = NOBODY if record is None else record.id
-        self._promise(key, 1, max_tokens)
+        self._promise(key, rounds, max_tokens)
         try:
             yield bill
         finally:
-            self._promise(key, -1, -max_tokens)
+            self._promise(key, -rounds, -max_tokens)
             self._add(record, bill.rounds, bill.tokens)
 
     def today(self, key: str) -> tuple[int, int]:
