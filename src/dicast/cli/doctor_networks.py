@@ -70,7 +70,7 @@ def enabled(settings: Settings) -> dict[str, Table]:
     return {
         name: {key: value for key, value in table.items() if key != "enabled"}
         for name, table in settings.transports.items()
-        if table.get("enabled", True) not in (False, "false") and (name != "nostr" or settings.relays)
+        if plugins.is_on(table) and (name != "nostr" or settings.relays)
     }
 
 
@@ -124,7 +124,7 @@ async def transport_checks(settings: Settings, is_running: bool) -> list[Check]:
 
 def two_ends(name: str, table: Table) -> tuple[Table, Table] | None:
     """Settings of two nodes that meet over this transport on this machine; None where nobody can say how."""
-    plugin = str(table.get(plugins.PLUGIN_KEY, name))
+    plugin = plugins.plugin_of(name, table)
     if plugin in SERVED or plugin == "webrtc":
         return table, table
     if plugin == "gun":
@@ -191,7 +191,7 @@ async def _passed(name: str, table: Table, one: Transport, other: Transport) -> 
     began = time.monotonic()
     await one.start(topic, take)
     await other.start(topic, lambda _: None)
-    plugin = str(table.get(plugins.PLUGIN_KEY, name))
+    plugin = plugins.plugin_of(name, table)
     if plugin in INTRODUCED:
         await _introduce(cast("Reachable", one), cast("Reachable", other))
     await _until_up((one, other))
@@ -232,7 +232,7 @@ async def _until_up(ends: Sequence[Transport]) -> None:
 
 
 def _fix(name: str, table: Table) -> str:
-    plugin = str(table.get(plugins.PLUGIN_KEY, name))
+    plugin = plugins.plugin_of(name, table)
     return MENDED.get(plugin, f"Look at [transports.{name}] in the configuration.")
 
 
@@ -282,7 +282,7 @@ def rehearsal(settings: Settings, working: Sequence[str]) -> tuple[Settings, Set
     tables = {
         name: table
         for name, table in enabled(settings).items()
-        if str(table.get(plugins.PLUGIN_KEY, name)) not in INTRODUCED  # nodes meet there by themselves only
+        if plugins.plugin_of(name, table) not in INTRODUCED  # nodes meet there by themselves only
     }
     ends = {name: pair for name in working if name in tables and (pair := two_ends(name, tables[name]))}
     if not ends:

@@ -11,7 +11,7 @@ import msgspec
 from dicast.base.errors import ConfigurationError
 from dicast.content.store import BlobStore
 from dicast.daemon.builtin_transports import LINKS_MAX, PEERS_MAX
-from dicast.daemon.plugins import PLUGIN_KEY, Surroundings, plugin_settings
+from dicast.daemon.plugins import PLUGIN_KEY, Surroundings, plugin_of, plugin_settings
 from dicast.daemon.transport_settings import check_url, is_loopback, listen_address, too_public, with_extra
 from dicast.ports import Transport
 
@@ -61,7 +61,7 @@ def bittorrent(table: Mapping[str, object], surroundings: Surroundings) -> Trans
 
 def session_for_fetching(tables: Mapping[str, Mapping[str, object]]) -> TorrentSession | None:
     """A session as the first table of BitTorrent says, on a port of its own; None without libtorrent."""
-    found = ((name, table) for name, table in tables.items() if table.get(PLUGIN_KEY, name) == "bittorrent")
+    found = ((name, table) for name, table in tables.items() if plugin_of(name, table) == "bittorrent")
     none: tuple[str, Mapping[str, object]] = ("bittorrent", {})
     name, table = next(found, none)
     key = f"transports.{name}"

@@ -112,7 +112,7 @@ def _enabled(tables: Mapping[str, Mapping[str, object]]) -> Iterator[tuple[str, 
     """Every table of settings that does not say `enabled = false`."""
     for name, table in tables.items():
         rest = {key: value for key, value in table.items() if key != "enabled"}
-        if table.get("enabled", True) not in (False, "false"):
+        if plugins.is_on(table):
             yield name, rest
 
 

@@ -42,9 +42,19 @@ Factory = Callable[[Mapping[str, object], Surroundings], Any]
 """What an entry point names: (its table of settings, surroundings) -> adapter. Raises DicastError."""
 
 
+def plugin_of(name: str, table: Mapping[str, object]) -> str:
+    """Which plugin the table of settings called `name` is for."""
+    return str(table.get(PLUGIN_KEY, name))
+
+
+def is_on(table: Mapping[str, object]) -> bool:
+    """Whether a table of settings does not say `enabled = false`."""
+    return table.get("enabled", True) not in (False, "false")
+
+
 def build(group: str, name: str, table: Mapping[str, object], surroundings: Surroundings) -> Any:
     """The adapter that the table of settings called `name` asks for."""
-    wanted = str(table.get(PLUGIN_KEY, name))
+    wanted = plugin_of(name, table)
     settings = {key: value for key, value in table.items() if key != PLUGIN_KEY}
     factory: Factory = _entry(group, wanted).load()
     return factory(settings, msgspec.structs.replace(surroundings, name=name))

@@ -7,6 +7,7 @@ from typing import cast
 
 from dicast.daemon.config_schema import Settings
 from dicast.daemon.given import given_places
+from dicast.daemon.plugins import is_on, plugin_of
 
 LOOKED_AT = frozenset({"nostr", "websocket"})
 """Transports; where those are whom the others reach, nobody here knows."""
@@ -14,7 +15,7 @@ LOOKED_AT = frozenset({"nostr", "websocket"})
 
 def is_on_this_machine(settings: Settings) -> bool:
     """Whether a node meets others by what is on this machine: then whoever it hears of may be there, too."""
-    tables = [table for name, table in settings.transports.items() if _plugin(name, table) == "websocket"]
+    tables = [table for name, table in settings.transports.items() if plugin_of(name, table) == "websocket"]
     if not _kinds(settings) <= LOOKED_AT:
         return False
     listening = [f"ws://{table['listen']}" for table in tables if table.get("listen")]
@@ -30,20 +31,14 @@ def is_on_this_machine(settings: Settings) -> bool:
 def mesh_peers(settings: Settings) -> list[str]:
     """The nodes of the mesh that a person named."""
     tables = settings.transports.items()
-    meshes = [table for name, table in tables if _plugin(name, table) == "websocket"]
+    meshes = [table for name, table in tables if plugin_of(name, table) == "websocket"]
     found = [cast("Mapping[str, Sequence[str]]", table).get("peers", ()) for table in meshes]
     given = [place.address for place in given_places(settings) if place.transport == "websocket"]
     return given + [peer for peers in found if not isinstance(peers, str) for peer in peers]
 
 
-def _kinds(settings: Settings) -> set[object]:
+def _kinds(settings: Settings) -> set[str]:
     """The transports that are on."""
     tables = settings.transports.items()
-    used = {
-        _plugin(name, table) for name, table in tables if table.get("enabled", True) not in (False, "false")
-    }
+    used = {plugin_of(name, table) for name, table in tables if is_on(table)}
     return used | {place.transport for place in given_places(settings)}
-
-
-def _plugin(name: str, table: Mapping[str, object]) -> object:
-    return table.get("plugin", name)
