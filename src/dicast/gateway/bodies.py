@@ -61,13 +61,18 @@ class HeldByOne:
         self.bytes += count
 
 
+def declared_bytes(request: Request) -> int:
+    """How large the client says that the body is; 0 where it says nothing that is a number."""
+    length = request.headers.get("content-length", "0")
+    return int(length[:18]) if length.isascii() and length.isdigit() else 0
+
+
 async def read_body(request: Request, kind: type[T], timeout_s: float = BODY_TIMEOUT_S) -> T:
     """The body as `kind`. Raises GatewayError, or ClientGoneError."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise GatewayError("not_json", "Send the body as application/json.")
-    length = request.headers.get("content-length", "0")
-    if length.isascii() and length.isdigit() and int(length) > BODY_BYTES_MAX:
+    if declared_bytes(request) > BODY_BYTES_MAX:
         raise _too_large()
     try:
         async with asyncio.timeout(timeout_s):

@@ -23,9 +23,10 @@ from dicast.batch.book import Book
 from dicast.batch.input import FILE_BYTES_MAX
 from dicast.content.manifest import is_hash
 from dicast.gateway.batches import Batches, put_file
+from dicast.gateway.bodies import declared_bytes
 from dicast.gateway.errors import GatewayError, invalid, unsupported
 from dicast.gateway.keys import Scope
-from dicast.gateway.parts import Parts, caller_of
+from dicast.gateway.parts import Parts, caller_of, limit_of
 from dicast.gateway.replies import ClientGoneError, json_response
 from dicast.gateway.spending import NOBODY
 
@@ -74,8 +75,7 @@ class FileRoutes:
         batches, owner = batches_of(self._parts), owner_of(request)
         if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise GatewayError("not_json", "Send the file as multipart/form-data.")
-        length = request.headers.get("content-length", "0")
-        if length.isascii() and length.isdigit() and int(length[:18]) > FILE_BYTES_MAX + ENVELOPE_BYTES:
+        if declared_bytes(request) > FILE_BYTES_MAX + ENVELOPE_BYTES:
             raise _too_large()
         if self._uploading >= UPLOADS_MAX:
             raise GatewayError("overloaded", f"{UPLOADS_MAX} files are being uploaded already.")
@@ -172,10 +172,8 @@ def seen_by(request: Request) -> str | None:
 
 def page_of(request: Request, usual: int, most: int) -> Page:
     """`after` and `limit` of a list."""
-    limit = request.query_params.get("limit", str(usual))
-    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= most:
-        raise invalid("limit", f"is a number from 1 to {most}.")
-    return Page(request.query_params.get("after", "")[:NAME_CHARS_MAX], int(limit))
+    limit = limit_of(request, usual, most)
+    return Page(request.query_params.get("after", "")[:NAME_CHARS_MAX], limit)
 
 
 def listed(entries: list[dict[str, Any]], limit: int) -> dict[str, Any]:

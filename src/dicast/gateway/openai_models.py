@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicast.consensus.constants import EMBEDDER
-from dicast.gateway.errors import Dialect, GatewayError, invalid
+from dicast.gateway.errors import Dialect, GatewayError
 from dicast.gateway.frames import ANY_MODEL, model_and_preset
 from dicast.gateway.guard import dialect_of
 from dicast.gateway.openai_embeddings import NAMES
-from dicast.gateway.parts import Parts
+from dicast.gateway.parts import Parts, limit_of
 from dicast.gateway.replies import json_response
 
 PAGE_MAX = 1_000
@@ -82,15 +82,13 @@ def _described(name: str, nodes: int) -> dict[str, Any]:
 
 def _page(request: Request, models: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A page as Anthropic's clients turn it: what comes after an id, or just before one."""
-    limit = request.query_params.get("limit", str(PAGE_MAX))
-    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= PAGE_MAX:
-        raise invalid("limit", f"is a number from 1 to {PAGE_MAX}.")
+    limit = limit_of(request, PAGE_MAX, PAGE_MAX)
     names: list[str] = [one["id"] for one in models]
     after, before = request.query_params.get("after_id"), request.query_params.get("before_id")
     first = names.index(after) + 1 if after in names else 0
     end = names.index(before) if before in names else len(names)
     wanted = models[first:end]
-    shown = wanted[-int(limit) :] if before in names else wanted[: int(limit)]
+    shown = wanted[-limit:] if before in names else wanted[:limit]
     return {
         "data": shown,
         "first_id": shown[0]["id"] if shown else None,

@@ -16,7 +16,7 @@ from dicast.client_channel import EventSink
 from dicast.daemon.logs import Log
 from dicast.gateway.asking import Agreed, Asker, Wanted
 from dicast.gateway.bodies import BODY_TIMEOUT_S
-from dicast.gateway.errors import GatewayError, of_node
+from dicast.gateway.errors import GatewayError, invalid, of_node
 from dicast.gateway.flow import Telling
 from dicast.gateway.guard import Caller, dialect_of
 from dicast.gateway.metrics import Metrics
@@ -114,3 +114,11 @@ class Parts(NamedTuple):
 def caller_of(request: Request) -> Caller:
     """Who asks, as the guard found."""
     return request.scope["dicast_caller"]
+
+
+def limit_of(request: Request, usual: int, most: int) -> int:
+    """How many of a list are wanted. Raises GatewayError."""
+    limit = request.query_params.get("limit", str(usual))
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= most:
+        raise invalid("limit", f"is a number from 1 to {most}.")
+    return int(limit)
