@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
+from parts.processes import part, say
 from psutil import Process
 
 from dicast.base.crypto import KeyPair
@@ -120,15 +120,11 @@ def main() -> int:
 @contextmanager
 def _served(quorum: int) -> Generator[tuple[Path, str, Process]]:
     """A fresh node and gateway: the state folder, the address, and the process."""
-    with tempfile.TemporaryDirectory(prefix="gw") as folder:
-        command = [sys.executable, __file__, "--serve", folder, "--quorum", str(quorum)]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            assert server.stdout is not None
-            yield Path(folder), server.stdout.readline().strip(), Process(server.pid)
-        finally:
-            server.terminate()
-            server.wait()
+    with (
+        tempfile.TemporaryDirectory(prefix="gw") as folder,
+        part("--serve", folder, "--quorum", str(quorum)) as (url, process),
+    ):
+        yield Path(folder), url, process
 
 
 async def _serve(folder: Path, quorum: int) -> None:
@@ -146,7 +142,7 @@ async def _serve(folder: Path, quorum: int) -> None:
             await seen.next()
         control = ControlServer(Service(driver, Settings(), offers), Paths(folder).socket, Log("error"))
         await control.start()
-        await run_gateway(folder, Address(port=0), Settings(), lambda url: print(url, flush=True))
+        await run_gateway(folder, Address(port=0), Settings(), say)
         await control.close()
 
 

@@ -80,18 +80,27 @@ async def driven(name: str, hub: MemoryHub, *, works: bool, hold: asyncio.Event 
         await running
 
 
-@pytest.mark.anyio
-async def test_a_node_that_died_loses_its_lease_and_another_answers():
+@asynccontextmanager
+async def met(*names: str, full: tuple[str, ...] = ()):
+    """Somebody who asks and has met workers of these names, in order; those that are `full` never answer."""
     hub = MemoryHub()
     async with AsyncExitStack() as stack:
         asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
         seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
-        dead: dict[str, Driver] = {}
-        for name in ("one", "two"):
-            driver, _ = await stack.enter_async_context(driven(name, hub, works=True))
+        workers: list[Driver] = []
+        for name in (*names, *full):
+            hold = asyncio.Event() if name in full else None
+            worker, _ = await stack.enter_async_context(driven(name, hub, works=True, hold=hold))
             await seen.next()
-            dead[driver.node.node_id] = driver
-        dispatcher = Dispatcher(LocalChannel(Service(asker, Settings(), offers)))
+            workers.append(worker)
+        yield asker, LocalChannel(Service(asker, Settings(), offers)), workers
+
+
+@pytest.mark.anyio
+async def test_a_node_that_died_loses_its_lease_and_another_answers():
+    async with met("one", "two") as (_, channel, workers):
+        dead = {worker.node.node_id: worker for worker in workers}
+        dispatcher = Dispatcher(channel)
         first = Kept()
         LINE.set(first)
         assert (await dispatcher.ask("Hello?", quorum=1)).is_accepted
@@ -111,14 +120,8 @@ async def test_a_node_that_died_loses_its_lease_and_another_answers():
 
 @pytest.mark.anyio
 async def test_a_question_without_an_answer_is_asked_of_three_and_stops_nobody():
-    hub = MemoryHub()
-    async with AsyncExitStack() as stack:
-        asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
-        seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
-        for name in ("one", "two", "three", "four"):
-            await stack.enter_async_context(driven(name, hub, works=True))
-            await seen.next()
-        dispatcher = Dispatcher(LocalChannel(Service(asker, Settings(), offers)))
+    async with met("one", "two", "three", "four") as (_, channel, _):
+        dispatcher = Dispatcher(channel)
         for _ in range(6):
             mute = Kept()
             LINE.set(mute)
@@ -132,14 +135,8 @@ async def test_a_question_without_an_answer_is_asked_of_three_and_stops_nobody()
 
 @pytest.mark.anyio
 async def test_an_answer_that_one_has_is_looked_for_where_others_have_none():
-    hub = MemoryHub()
-    async with AsyncExitStack() as stack:
-        asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
-        seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
-        for name in ("mute one", "mute two", "three", "four", "five"):
-            await stack.enter_async_context(driven(name, hub, works=True))
-            await seen.next()
-        dispatcher = Dispatcher(LocalChannel(Service(asker, Settings(), offers)))
+    async with met("mute one", "mute two", "three", "four", "five") as (_, channel, _):
+        dispatcher = Dispatcher(channel)
         for _ in range(4):
             LINE.set(Kept())
             assert (await dispatcher.ask("Hello?", quorum=3)).is_accepted
@@ -147,18 +144,9 @@ async def test_an_answer_that_one_has_is_looked_for_where_others_have_none():
 
 @pytest.mark.anyio
 async def test_an_answer_that_enough_agreed_on_stands_though_one_was_busy():
-    hub = MemoryHub()
-    async with AsyncExitStack() as stack:
-        asker, offers = await stack.enter_async_context(driven("asker", hub, works=False))
-        seen = asker.reports.subscribe(lambda report: isinstance(report, PeerSeen))
-        for name in ("one", "two", "three"):
-            await stack.enter_async_context(driven(name, hub, works=True))
-            await seen.next()
-        full, _ = await stack.enter_async_context(driven("full", hub, works=True, hold=asyncio.Event()))
-        await seen.next()
-        channel = LocalChannel(Service(asker, Settings(), offers))
+    async with met("one", "two", "three", full=("full",)) as (asker, channel, workers):
         told = asker.reports.subscribe(lambda report: isinstance(report, MemberProgress))
-        client, member = AsyncClient(channel=channel), (full.node.node_id,)
+        client, member = AsyncClient(channel=channel), (workers[-1].node.node_id,)
         held = [asyncio.create_task(client.ask("Hold.", quorum=1, members=member)) for _ in range(4)]
         for _ in held:
             assert (await told.next()).step == "accepted"
