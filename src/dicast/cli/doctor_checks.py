@@ -29,6 +29,7 @@ from dicast.daemon.instance_lock import InstanceLock
 from dicast.daemon.key_files import identity_exists, is_encrypted, load_identity
 from dicast.daemon.logs import Log
 from dicast.daemon.paths import Paths
+from dicast.daemon.plugins import is_on
 from dicast.daemon.private_network import topic_in
 from dicast.daemon.running import running_node
 from dicast.protocol.outputs import Put
@@ -144,7 +145,7 @@ async def _asked(answers: Settings, asks: Settings | None) -> api.Answer:
 
 
 def _used(settings: Settings) -> list[str]:
-    return [name for name, table in settings.transports.items() if table.get("enabled", True)]
+    return [name for name, table in settings.transports.items() if is_on(table)]
 
 
 def _network(settings: Settings) -> Check:
